@@ -1,0 +1,261 @@
+"""Every number somebody may want to change, in one frozen struct for each subsystem, and the addresses that set them.
+
+Nothing is read at import; a value that makes no sense raises where it is given.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from msgspec import Struct, field
+from msgspec.structs import fields, replace
+
+from headrace.errors import UsageError
+
+MS = 1_000_000  # nanoseconds
+SECOND = 1000 * MS
+
+
+class ScheduleConfig(Struct, frozen=True, kw_only=True):
+    """How often a task may fail, and when a copy or a complaint is due."""
+
+    max_failures: int = 4  # attempts of one task that raised, exited or died of their own signal
+    max_losses: int = 20  # attempts of one task lost with their process, host or input, since it last got further
+    cancel_grace_ns: int = SECOND  # a cancelled attempt that has not ended by then loses its process
+    stall_ns: int = 30 * SECOND  # without progress for this long, an event says what is waited for
+    result_bytes_max: int = 1 << 30  # what one job may bring back to the program
+
+
+class SpeculateConfig(Struct, frozen=True, kw_only=True):
+    """When a running attempt deserves a backup copy (the LATE rule)."""
+
+    enabled: bool = True
+    after_ns: int = 500 * MS  # younger attempts are never copied
+    slow_percentile: float = 0.25  # an attempt is slow if its rate of progress is below this share of its stage
+    slowdown: float = 1.5  # and if its estimated length exceeds this multiple of the median finished one
+    cap: float = 0.1  # copies running at once, as a share of all slots; at least one
+
+
+class MembershipConfig(Struct, frozen=True, kw_only=True):
+    """When a silent worker is suspected, when it is given up, and when starting new ones is."""
+
+    heartbeat_ns: int = 500 * MS
+    suspect_ns: int = 2 * SECOND  # silent this long: suspected; copies of its task may start
+    hung_ns: int = 30 * SECOND  # silent this long and no processor time used: killed and replaced
+    ready_ns: int = 30 * SECOND  # a process that is not ready by then is killed
+    startups_max: int = 5  # start-ups in a row that never got ready
+
+
+class MemoryConfig(Struct, frozen=True, kw_only=True):
+    """What one worker may hold.  `task_bytes` bounds tables, sorts and groups, `cache_bytes` what `cache()` keeps."""
+
+    worker_bytes: int = 1 << 30
+
+    @property
+    def task_bytes(self) -> int:
+        """What the growing structures of one task may hold together, in bytes."""
+        return self.worker_bytes // 2
+
+    @property
+    def cache_bytes(self) -> int:
+        """What cached partitions may take, pickled, in bytes."""
+        return self.worker_bytes // 4
+
+    @property
+    def fetch_bytes(self) -> int:
+        """What one reducer may have asked for or received and not yet consumed, in bytes."""
+        return max(1 << 20, min(48 << 20, self.worker_bytes // 16))
+
+
+class DataConfig(Struct, frozen=True, kw_only=True):
+    """Sizes of the pieces in which data moves."""
+
+    split_bytes: int = 4 << 20  # of input in one task
+    inline_bytes: int = 64 << 10  # a result or slice up to this size travels inside a control frame
+    piece_bytes: int = 1 << 20  # of a block in one data frame
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """A whole run's settings."""
+
+    scheme: str = "local"
+    workers: int = 0  # 0: one for every usable core
+    hosts: int = 1
+    directory: str | None = None  # where temporary data goes; None: the system's temporary directory
+    seed: int = 0  # of a simulated world
+    faults: tuple[str, ...] = ()  # kinds of fault in a simulated world
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    speculate: SpeculateConfig = field(default_factory=SpeculateConfig)
+    membership: MembershipConfig = field(default_factory=MembershipConfig)
+    memory: MemoryConfig | None = None  # None: an equal share of what the machine has
+    data: DataConfig = field(default_factory=DataConfig)
+
+    @property
+    def shuffle_partitions(self) -> int:
+        """Partitions after a shuffle, when nobody says how many."""
+        return max(4 * self.workers, 8)
+
+
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+
+
+def parse_size(text: str) -> int:
+    """Read a number of bytes; k, m, g and t are powers of 1024.
+
+    Raises:
+        UsageError: it is not a size.
+
+    >>> parse_size("64MB")
+    67108864
+    >>> parse_size("1.5g")
+    1610612736
+
+    """
+    found = SIZE.fullmatch(text.strip())
+    if not found:
+        raise UsageError(f"{text!r} is not a size. Write it like 64MB or 2g.")
+    power = " kmgt".index(found[2].lower() or " ")
+    return int(float(found[1]) * 1024**power)
+
+
+def parse_duration(text: str) -> int:
+    """Read a duration into nanoseconds: a number of seconds, or one with ms or s.
+
+    >>> parse_duration("250ms"), parse_duration("2")
+    (250000000, 2000000000)
+    """
+    number, unit = (text[:-2], MS) if text.endswith("ms") else (text.removesuffix("s"), SECOND)
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise UsageError(f"{text!r} is not a duration. Write it like 250ms or 2s.")
+    return int(value * unit)
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\d+", text):
+        raise UsageError(f"{text!r} is not a whole number.")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    number = _count(text)
+    if number < 1:
+        raise UsageError(f"{text!r} is too few; at least 1 is needed.")
+    return number
+
+
+def _switch(text: str) -> bool:
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise UsageError(f"{text!r} is neither yes nor no.")
+
+
+# What may stand in an address: option -> (which part of the configuration, its field, how it is read).
+OPTIONS: dict[str, tuple[str, str, Any]] = {
+    "workers": ("", "workers", _positive),
+    "hosts": ("", "hosts", _positive),
+    "dir": ("", "directory", str),
+    "memory": ("memory", "worker_bytes", parse_size),
+    "max_failures": ("schedule", "max_failures", _positive),
+    "max_losses": ("schedule", "max_losses", _positive),
+    "cancel_grace": ("schedule", "cancel_grace_ns", parse_duration),
+    "stall": ("schedule", "stall_ns", parse_duration),
+    "max_result": ("schedule", "result_bytes_max", parse_size),
+    "speculate": ("speculate", "enabled", _switch),
+    "backup_after": ("speculate", "after_ns", parse_duration),
+    "heartbeat": ("membership", "heartbeat_ns", parse_duration),
+    "suspect": ("membership", "suspect_ns", parse_duration),
+    "hung": ("membership", "hung_ns", parse_duration),
+    "split": ("data", "split_bytes", parse_size),
+    "inline": ("data", "inline_bytes", parse_size),
+    "seed": ("", "seed", _count),
+    "faults": ("", "faults", lambda text: tuple(part for part in text.split(",") if part)),
+}
+SCHEMES: dict[str, frozenset[str]] = {
+    "local": frozenset(OPTIONS) - {"seed", "faults"},
+    "inline": frozenset(OPTIONS) - {"seed", "faults", "workers", "hosts", "heartbeat", "suspect", "hung"},
+    "sim": frozenset(OPTIONS),
+}
+LATER = {"redis": "Redis", "rediss": "Redis", "ray": "Ray"}
+
+
+def parse_url(url: str) -> Config:
+    """Turn an address into settings.
+
+    Raises:
+        UsageError: the scheme or an option is unknown, or a value makes no sense.
+
+    >>> parse_url("local://?workers=4&memory=64MB").workers
+    4
+    >>> parse_url("local://?wrokers=4")
+    Traceback (most recent call last):
+    ...
+    headrace.errors.UsageError: local:// has no option 'wrokers'. Did you mean 'workers'?
+
+    """
+    parts = urlsplit(url)
+    if parts.scheme in LATER:
+        raise UsageError(f"{parts.scheme}:// is not built yet: jobs on {LATER[parts.scheme]} come later. Use local://.")
+    if parts.scheme not in SCHEMES or "://" not in url:
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise UsageError(f"{url!r} is not an address that headrace knows. Use one of {known}.")
+    if parts.netloc or parts.path not in {"", "/"} or parts.fragment:
+        raise UsageError(
+            f"{url!r} names a place, but {parts.scheme}:// has none: write {parts.scheme}://?option=value&..."
+        )
+    config = Config(scheme=parts.scheme)
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in SCHEMES[parts.scheme]:
+            raise UsageError(_unknown(parts.scheme, name))
+        try:
+            config = _set(config, name, text)
+        except UsageError as error:
+            raise UsageError(f"{name}= in {url!r}: {error}") from None
+    if config.workers and config.hosts > config.workers:
+        raise UsageError(f"{url!r} has more hosts than workers. Every host needs a worker of its own.")
+    return config
+
+
+def _set(config: Config, name: str, text: str) -> Config:
+    part, attribute, read = OPTIONS[name]
+    if not part:
+        return replace(config, **{attribute: read(text)})
+    inner = getattr(config, part) or MemoryConfig()
+    changed: Any = {part: replace(inner, **{attribute: read(text)})}
+    return replace(config, **changed)
+
+
+def _unknown(scheme: str, name: str) -> str:
+    close = difflib.get_close_matches(name, SCHEMES[scheme], n=1)
+    if close:
+        hint = f"Did you mean {close[0]!r}?"
+    elif name in OPTIONS:
+        hint = f"It belongs to {', '.join(f'{s}://' for s in SCHEMES if name in SCHEMES[s])}."
+    else:
+        hint = f"It has {', '.join(sorted(SCHEMES[scheme]))}."
+    return f"{scheme}:// has no option {name!r}. {hint}"
+
+
+def as_lines(config: Config) -> list[str]:
+    """List every setting, for the story and for bug reports.
+
+    >>> "workers = 0" in as_lines(Config())
+    True
+    """
+    lines = []
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if isinstance(value, Struct):
+            lines += [f"{item.name}.{inner.name} = {getattr(value, inner.name)!r}" for inner in fields(value)]
+        else:
+            lines.append(f"{item.name} = {value!r}")
+    return lines

@@ -1,0 +1,206 @@
+"""The way in: `connect`, and the context that it returns."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from headrace.config import Config, parse_url
+from headrace.dataset import Dataset, sources
+from headrace.dataset.engine import Engine
+from headrace.errors import ClosureError
+from headrace.execute.chunks import frame
+from headrace.execute.shared import Accumulator, Broadcast
+from headrace.ids import RunId
+from headrace.loops.loop import Watcher
+from headrace.loops.session import Session, WorkerInfo
+from headrace.observe.onlookers import Onlookers
+from headrace.observe.printed import Printed
+
+T = TypeVar("T")
+ENVIRONMENT = "HEADRACE_URL"
+_open: set[Context] = set()  # held until closed: a program that lets go of its context still has its datasets
+
+
+class Connecting:
+    """What `headrace run` lays over every `connect` in a script.
+
+    Attributes:
+        url: instead of what the script says.
+        progress: whether to show any; None leaves it to the terminal.
+
+    """
+
+    url: str | None = None
+    progress: bool | None = None
+
+
+class Context:
+    """A connection to where work runs.  Makes datasets; closes with `close`, a `with` block, or the program."""
+
+    def __init__(self, session: Session, onlookers: Onlookers) -> None:
+        self._session = session
+        self._engine = Engine(session)
+        self._onlookers = onlookers
+        self._pid = os.getpid()
+        _open.add(self)
+
+    # Sources.
+
+    def text_file(
+        self,
+        path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        min_partitions: int | None = None,
+        *,
+        encoding: str = "utf-8",
+        errors: str = "strict",
+    ) -> Dataset[str]:
+        r"""Read the lines of text files, without their ends (``\n``, ``\r\n`` or ``\r``).
+
+        Args:
+            path: a file, a glob, a folder, or a list of those; gzip where the name ends in ``.gz``.
+            min_partitions: at least so many, as far as the input can be cut.
+            errors: what to do with undecodable bytes, as for `bytes.decode`.
+
+        Raises:
+            InputError: nothing matches, or something cannot be read.
+
+        """
+        return Dataset(self._engine, sources.text_file(self._engine, path, min_partitions, encoding, errors))
+
+    def parallelize(self, c: Iterable[T], num_slices: int | None = None) -> Dataset[T]:
+        """Make a dataset of what the program holds, in `num_slices` partitions; one for each worker unless said.
+
+        >>> ctx.parallelize([1, 2, 3]).count()
+        3
+        """
+        return Dataset(self._engine, sources.parallelize(self._engine, c, num_slices))
+
+    def range(self, start: int, end: int | None = None, step: int = 1, num_slices: int | None = None) -> Dataset[int]:
+        """Make a dataset of whole numbers, as Python's `range` counts them.
+
+        >>> ctx.range(2, 8, 3).collect()
+        [2, 5]
+        """
+        return Dataset(self._engine, sources.numbers(self._engine, start, end, step, num_slices))
+
+    # Shared values.
+
+    def broadcast(self, value: T) -> Broadcast[T]:
+        """Send a value to every worker once, when a task first asks for it.
+
+        >>> stop = ctx.broadcast({"the", "a"})
+        >>> ctx.parallelize(["the", "mill"]).filter(lambda word: word not in stop.value).collect()
+        ['mill']
+        """
+        name = self._engine.block_name("broadcast")
+        self._session.provide(name, [frame([value], 1)])
+        session = self._session
+        return Broadcast(name, value, lambda: session.withdraw(name))
+
+    def accumulator(self, value: T) -> Accumulator[T]:
+        """Make a value that tasks add to and the program reads.
+
+        >>> seen = ctx.accumulator(0)
+        >>> ctx.range(10).foreach(lambda x: seen.add(1))
+        >>> seen.value
+        10
+        """
+        return self._engine.accumulator(value)
+
+    # Looking.
+
+    @property
+    def run(self) -> RunId:
+        """The name of this run; `headrace story` takes it."""
+        return self._session.run
+
+    @property
+    def config(self) -> Config:
+        """The settings, with what the address left open filled in."""
+        return self._session.config
+
+    @property
+    def default_parallelism(self) -> int:
+        """How many slices `parallelize` makes unless it is told."""
+        return self._session.config.workers
+
+    def workers(self) -> tuple[WorkerInfo, ...]:
+        """Return the workers that live, as of now; from any thread, also while an action runs."""
+        return self._session.workers()
+
+    # Ending.
+
+    def close(self) -> None:
+        """End the run: no process and no temporary file is left.  In a forked child: nothing, the run is its parent's."""
+        _open.discard(self)
+        if os.getpid() != self._pid:
+            return
+        try:
+            self._session.close()
+        finally:
+            self._onlookers.close(self._session)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        config = self._session.config
+        return f"<Context {config.scheme}://, {config.workers} workers, run {self._session.run}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise ClosureError(
+            "the context belongs to the program and cannot be used inside a function that runs on workers: make datasets "
+            "outside, and pass values with ctx.broadcast"
+        )
+
+
+@atexit.register
+def _close_all() -> None:
+    for context in list(_open):
+        context.close()
+
+
+def connect(url: str | None = None, *, progress: bool | None = None, watchers: Iterable[Watcher] = ()) -> Context:
+    """Connect to where work runs.
+
+    Args:
+        url: ``local://`` (worker processes of this machine), ``inline://`` (in this very process) or ``sim://`` (a
+            simulated cluster), with options such as ``?workers=4&memory=64MB``; what HEADRACE_URL says unless given, or
+            ``local://``.
+        progress: show progress while jobs run; unless said, a live table in a terminal and plain lines elsewhere.
+        watchers: are shown every step of every machine.
+
+    Raises:
+        UsageError: the address does not mean anything.
+
+    """
+    config = parse_url(Connecting.url or url or os.environ.get(ENVIRONMENT) or "local://")
+    wanted = Connecting.progress if Connecting.progress is not None else progress
+    onlookers = Onlookers(wanted)
+    session = _session(config, [*onlookers.watchers, *watchers], onlookers.printed)
+    onlookers.begin(session)
+    return Context(session, onlookers)
+
+
+def _session(config: Config, watchers: list[Watcher], printed: Printed) -> Session:
+    if config.scheme == "sim":
+        from headrace.runtime.files import SystemFiles
+        from headrace.sim.session import SimSession
+
+        return SimSession(config, watchers, SystemFiles())
+    if config.scheme == "inline":
+        from headrace.runtime.inline import InlineSession
+
+        return InlineSession(config, watchers)
+    from headrace.runtime.session import LocalSession
+
+    return LocalSession(config, watchers, printed)

@@ -1,0 +1,130 @@
+"""Actions: what makes a job run, and what it brings back."""
+
+from __future__ import annotations
+
+import functools
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from headrace.dataset.arguments import whole
+from headrace.dataset.engine import Engine
+from headrace.dataset.keyed import count_values
+from headrace.dataset.narrow import per_record
+from headrace.errors import KeyProblem
+from headrace.execute import helpers
+from headrace.execute.combine import key_of
+from headrace.plan.functions import UserFunction, call_site, user_function
+from headrace.plan.hashing import unhashable
+from headrace.plan.operators import Operator
+from headrace.plan.stages import ValueSink
+
+GROW = 4  # `take` looks at so many times more partitions when the first had too few records
+
+
+def collect(engine: Engine, source: Operator) -> list[Any]:
+    """Bring all records."""
+    return [record for chunk in engine.records(source, "collect") for record in chunk]
+
+
+def collect_as_map(engine: Engine, source: Operator) -> dict[Any, Any]:
+    """Bring all pairs as a dictionary."""
+    found: dict[Any, Any] = {}
+    for chunk in engine.records(source, "collect_as_map"):
+        try:
+            found.update(chunk)
+        except (TypeError, ValueError):
+            for record in chunk:
+                if type(key := key_of(record)).__hash__ is None:
+                    raise KeyProblem(unhashable(key)) from None
+            raise
+    return found
+
+
+def to_local_iterator(engine: Engine, source: Operator) -> Iterator[Any]:
+    """Bring the records, one partition at a time."""
+    for partition in range(source.partitions):
+        for chunk in engine.records(source, "to_local_iterator", [partition]):
+            yield from chunk
+
+
+def per_partition(engine: Engine, source: Operator, function: Callable[..., Any], name: str) -> list[Any]:
+    """Run a function on each partition's iterator, and bring what it returns."""
+    return engine.values(source, ValueSink(UserFunction(function, name, call_site())), name)
+
+
+def with_function(
+    engine: Engine, source: Operator, helper: Callable[..., Any], function: Callable[..., Any], name: str
+) -> list[Any]:
+    """Run a helper that takes a function of the user's on each partition."""
+    taken = user_function(function, name)
+    sink = ValueSink(UserFunction(functools.partial(helper, taken.call), name, taken.site))
+    return engine.values(source, sink, name)
+
+
+def count(engine: Engine, source: Operator) -> int:
+    """Count the records."""
+    return sum(per_partition(engine, source, helpers.count, "count"))
+
+
+def add_up(engine: Engine, source: Operator) -> Any:
+    """Add the records."""
+    return sum(per_partition(engine, source, helpers.add_up, "sum"))
+
+
+def reduce(engine: Engine, source: Operator, function: Callable[[Any, Any], Any]) -> Any:
+    """Merge all records into one."""
+    parts = [part[0] for part in with_function(engine, source, helpers.fold_up, function, "reduce") if part]
+    if not parts:
+        raise ValueError("reduce() of a dataset without records. Use fold, or check first.")
+    return functools.reduce(function, parts)
+
+
+def take(engine: Engine, source: Operator, number: int, name: str = "take") -> list[Any]:
+    """Bring the first records, looking at few partitions first."""
+    number = whole(number, "num", 0)
+    found: list[Any] = []
+    tried, step = 0, 1
+    while len(found) < number and tried < source.partitions:
+        some = list(range(tried, min(tried + step, source.partitions)))
+        for chunk in engine.records(source, name, some, limit=number - len(found)):
+            found += chunk
+        tried += len(some)
+        step *= GROW
+    return found[:number]
+
+
+def first(engine: Engine, source: Operator) -> Any:
+    """Bring the first record."""
+    found = take(engine, source, 1, "first")
+    if not found:
+        raise ValueError("first() of a dataset without records.")
+    return found[0]
+
+
+def top(engine: Engine, source: Operator, number: int, key: Callable[[Any], Any] | None) -> list[Any]:
+    """Bring the largest records, the largest first."""
+    number = whole(number, "num", 0)
+    taken = user_function(key, "top").call if key is not None else None
+    largest = functools.partial(helpers.largest, number, taken)
+    parts = per_partition(engine, source, largest, "top")
+    return heapq.nlargest(number, (record for part in parts for record in part), key)
+
+
+def count_by_value(engine: Engine, source: Operator, name: str = "count_by_value") -> defaultdict[Any, int]:
+    """Count how often each record occurs."""
+    found: defaultdict[Any, int] = defaultdict(int)
+    for chunk in engine.records(count_values(engine, source), name):
+        found.update(chunk)
+    return found
+
+
+def count_by_key(engine: Engine, source: Operator) -> defaultdict[Any, int]:
+    """Count how often each key occurs."""
+    return count_by_value(engine, per_record(engine, source, "keys"), "count_by_key")
+
+
+def foreach(engine: Engine, source: Operator, function: Callable[[Any], Any]) -> None:
+    """Call a function for every record, for its effect."""
+    with_function(engine, source, helpers.call_each, function, "foreach")

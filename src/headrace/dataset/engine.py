@@ -1,0 +1,311 @@
+"""From operators to jobs: what all operators and actions of one context share."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import cloudpickle
+
+from headrace.errors import ContextClosed, TaskFailed, UsageError
+from headrace.execute.chunks import loads, main_classes
+from headrace.execute.current import current
+from headrace.execute.helpers import sample_keys
+from headrace.execute.shared import Accumulator
+from headrace.ids import Digest, JobId, OperatorId, StageId
+from headrace.loops.jobs import JobHandle, JobRequest, StageCode
+from headrace.loops.session import Session
+from headrace.plan.byvalue import ByValuePickler
+from headrace.plan.functions import PROTOCOL, Site, UserFunction, call_site, digest_of
+from headrace.plan.operators import (
+    Aggregate,
+    Body,
+    Forward,
+    Operator,
+    PerPartition,
+    Shuffle,
+    ancestors,
+)
+from headrace.plan.partitioners import Partitioner, RangePartitioner
+from headrace.plan.stages import RecordsSink, ResultSink, Stage, compile_job
+
+SAMPLE_PER_PARTITION = 40  # keys drawn for each partition that sorting makes
+MAIN_CLASS_BYTES = 1 << 20  # a class of `__main__` that takes more, with all that it refers to, goes by value
+
+
+class Engine:
+    """Names operators, stages and jobs, compiles, submits and waits."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.config = session.config
+        self._operators, self._stages, self._jobs = count(1), count(1), count(1)
+        self._blocks, self._accumulator_numbers = count(1), count(1)
+        self.cached: set[OperatorId] = set()
+        self._cache_version = 0
+        self._known: dict[StageId, int] = {}  # map stages that the controller has, by the version of `cached`
+        self._main: dict[str, type] = {}
+        self._main_digest: Digest | None = None
+        self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
+        self._lock = threading.RLock()  # several threads may run actions
+
+    # Making operators.
+
+    def operator(
+        self,
+        name: str,
+        body: Body,
+        inputs: tuple[Operator | Shuffle, ...] = (),
+        *,
+        partitions: int,
+        partitioner: Partitioner | None = None,
+        site: Site | None = None,
+    ) -> Operator:
+        """Add a node to the lineage graph."""
+        edges = tuple(Forward(source) if isinstance(source, Operator) else source for source in inputs)
+        number = OperatorId(next(self._operators))
+        return Operator(number, name, site or call_site(), body, edges, partitions, partitioner)
+
+    def shuffle(
+        self,
+        source: Operator,
+        partitioner: Partitioner,
+        *,
+        combine: Aggregate | None = None,
+        keyed_by: UserFunction | None = None,
+    ) -> Shuffle:
+        """Add a wide edge; its files are freed when nothing refers to it any more."""
+        edge = Shuffle(source, StageId(next(self._stages)), partitioner, combine, keyed_by)
+        weakref.finalize(edge, _forget_stage, weakref.ref(self), self.session, edge.stage).atexit = False
+        return edge
+
+    def block_name(self, kind: str) -> str:
+        """Name a block of the program's own store."""
+        return f"{kind}-{next(self._blocks)}"
+
+    # Keeping.
+
+    def keep(self, operator: Operator) -> None:
+        """Have a dataset kept in the workers' memory from its next computation on."""
+        if operator.id not in self.cached:
+            self.cached.add(operator.id)
+            self._cache_version += 1
+            self.session.keep(operator.id)
+
+    def unkeep(self, operator: Operator) -> None:
+        """Have a dataset forgotten."""
+        if operator.id in self.cached:
+            self.cached.discard(operator.id)
+            self._cache_version += 1
+            self.session.uncache(operator.id)
+
+    # Accumulators.
+
+    def accumulator(self, zero: Any) -> Accumulator[Any]:
+        """Make an accumulator."""
+        made: Accumulator[Any] = Accumulator(next(self._accumulator_numbers), zero)
+        self._accumulators[made.number] = made
+        return made
+
+    def _add_up(self, handle: JobHandle) -> None:
+        updates, handle.updates = handle.updates, []
+        with self._lock:
+            for data in updates:
+                for number, term in loads(data).items():
+                    found = self._accumulators.get(number)
+                    if found is not None:
+                        found.add(term)
+
+    # Running.
+
+    def compile(self, tip: Operator, sink: ResultSink, name: str, *, everything: bool = False) -> list[Stage]:
+        """Cut a dataset's lineage into stages.
+
+        Args:
+            everything: also stages that the controller knows already.
+
+        """
+        known = [] if everything else [s for s, version in self._known.items() if version == self._cache_version]
+        return compile_job(
+            tip,
+            sink,
+            result_stage=StageId(next(self._stages)),
+            name=name,
+            cached=frozenset(self.cached),
+            known=known,
+            has_effects=name in EFFECTS,
+        )
+
+    def start(
+        self, tip: Operator, sink: ResultSink, name: str, partitions: range | list[int] | None = None
+    ) -> JobHandle:
+        """Submit a job for all partitions of a dataset, or for some."""
+        if current() is not None:
+            raise UsageError(
+                "a function that runs in a task cannot run another job. Join the datasets, or collect one and pass it "
+                "with ctx.broadcast."
+            )
+        self._settle_ranges(tip)
+        with self._lock:
+            stages = self.compile(tip, sink, name)
+            blobs: dict[Digest, bytes] = {}
+            codes = [self._code(stage, blobs) for stage in stages]
+            job = JobId(next(self._jobs))
+            wanted = tuple(range(tip.partitions) if partitions is None else partitions)
+            request = JobRequest(job, name, str(call_site()), tuple(codes), blobs, wanted, tip)
+            try:
+                handle = self.session.submit(request)
+            except BaseException:  # interrupted, perhaps behind the moment at which the job was on its way
+                self._call_off(job)
+                raise
+            for stage in stages:
+                if stage.spec.is_map:
+                    self._known[stage.spec.id] = self._cache_version
+        return handle
+
+    def finish(self, handle: JobHandle) -> JobHandle:
+        """Wait for a job; raise what it failed with."""
+        try:
+            self.session.wait(handle.ended)
+        except BaseException:  # Ctrl-C, a notebook's interrupt, a timeout of the user's
+            self._call_off(handle.request.id)
+            raise
+        self._add_up(handle)
+        if handle.failure is not None:
+            raise handle.failure from handle.failure.__cause__
+        return handle
+
+    def _call_off(self, job: JobId) -> None:
+        with contextlib.suppress(ContextClosed):
+            self.session.cancel(job, "the program was interrupted")
+
+    def values(self, tip: Operator, sink: ResultSink, name: str) -> list[Any]:
+        """Run a job whose tasks return one value each; return those, in the order of the partitions."""
+        handle = self.finish(self.start(tip, sink, name))
+        return [next(handle.values(partition))[0] for partition in range(tip.partitions)]
+
+    def records(
+        self, tip: Operator, name: str, partitions: range | list[int] | None = None, limit: int | None = None
+    ) -> Iterator[list[Any]]:
+        """Run a job whose tasks return records; give them in chunks, in the order of the partitions."""
+        wanted = range(tip.partitions) if partitions is None else partitions
+        handle = self.finish(self.start(tip, RecordsSink(limit), name, wanted))
+        for partition in wanted:
+            yield from handle.values(partition)
+
+    def _code(self, stage: Stage, blobs: dict[Digest, bytes]) -> StageCode:
+        blob, functions = stage.pack()
+        digest = digest_of(blob)
+        blobs[digest] = blob
+        needed: list[Digest] = []
+        if (main := self._share_main()) is not None:
+            needed.append(main)
+        for function in functions:
+            blobs[function.digest] = function.blob
+            needed.append(function.digest)
+        reads = tuple(dict.fromkeys(read for node in stage.program.nodes for read in node.reads if read is not None))
+        return StageCode(stage.spec, digest, tuple(needed), reads)
+
+    # Classes of `__main__`.
+
+    def _share_main(self) -> Digest | None:
+        """Have the classes of the program's `__main__` known to the workers by name; return the blob to install."""
+        main = sys.modules.get("__main__")
+        found = {
+            name: value
+            for name, value in list(vars(main).items() if main is not None else ())
+            if isinstance(value, type) and value.__module__ == "__main__" and value.__qualname__ == name
+        }
+        if found == self._main:
+            return self._main_digest
+        self._main = found
+        pickled = [(name, blob) for name, value in found.items() if (blob := _small(value)) is not None]
+        for name, _ in pickled:
+            main_classes[name] = found[name]
+        if not pickled:
+            self._main_digest = None
+            return None
+        blob = cloudpickle.dumps(pickled, PROTOCOL)
+        self._main_digest = digest_of(blob)
+        self.session.share_main(self._main_digest, blob)
+        return self._main_digest
+
+    # Sorting.
+
+    def _settle_ranges(self, tip: Operator) -> None:
+        """Draw the samples that range partitioners need, inner ones first."""
+        for operator in ancestors(tip):
+            for edge in operator.inputs:
+                if isinstance(edge, Shuffle) and isinstance(edge.partitioner, RangePartitioner):
+                    self._settle(edge, edge.partitioner)
+
+    def _settle(self, edge: Shuffle, partitioner: RangePartitioner) -> None:
+        if partitioner.bounds is not None:
+            return
+        if partitioner.partitions == 1:
+            partitioner.settle([])
+            return
+        source, key = edge.source, partitioner.key
+        each = max(20, -(-SAMPLE_PER_PARTITION * partitioner.partitions // max(1, source.partitions)))
+        draw = UserFunction(_Sampler(key.call, each), key.label, key.site)
+        sampled = self.operator(
+            "sort_by",
+            PerPartition(draw, indexed=True),
+            (source,),
+            partitions=source.partitions,
+            site=key.site,
+        )
+        weighted: list[tuple[Any, float]] = []
+        for chunk in self.records(sampled, "sort_by's sample of keys"):
+            for seen, keys in chunk:
+                weighted += [(k, seen / len(keys)) for k in keys]
+        try:
+            partitioner.settle(weighted)
+        except TypeError as error:
+            raise TaskFailed(
+                f"these keys cannot be put in order: {error}\nin sort_by ({key.site}: {key.site.code})\nGive sort_by a key "
+                "that returns values of one kind."
+            ) from error
+
+
+class _Sampler:
+    """Draws keys from one partition."""
+
+    def __init__(self, key: Callable[[Any], Any], number: int) -> None:
+        self.key, self.number = key, number
+
+    def __call__(self, partition: int, records: Iterator[Any]) -> Iterator[tuple[int, list[Any]]]:
+        return sample_keys(self.key, self.number, partition, records)
+
+
+EFFECTS = {"foreach"}
+
+
+def _small(kind: type) -> bytes | None:
+    """Pickle a class by value, unless it cannot be or takes too much."""
+    buffer = _Bounded()
+    try:
+        ByValuePickler(buffer, PROTOCOL).dump(kind)
+    except Exception:  # it goes by value with whatever refers to it, or not at all, and then says so
+        return None
+    return buffer.getvalue()
+
+
+class _Bounded(io.BytesIO):
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > MAIN_CLASS_BYTES:
+            raise OverflowError
+        return super().write(data)
+
+
+def _forget_stage(engine: weakref.ref[Engine], session: Session, stage: StageId) -> None:
+    found = engine()
+    if found is not None:
+        found._known.pop(stage, None)
+    session.release(stage)

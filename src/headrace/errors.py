@@ -1,0 +1,127 @@
+"""What headrace raises on purpose, by who has to act: the program is wrong, the world failed, or we are.
+
+Every message ends with what to do.  Every error survives pickling, because most are born on a worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class HeadraceError(Exception):
+    """Everything this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Subclasses take what they need by keyword and build the message; unpickling must not build it twice.
+        return _revive, (type(self), self.args, self.__dict__.copy())
+
+
+def _revive(kind: type[HeadraceError], args: tuple[Any, ...], state: dict[str, Any]) -> HeadraceError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+# The program is wrong.
+
+
+class ProgramError(HeadraceError):
+    """The program, its arguments or its input must change; running it again will not help."""
+
+
+class UsageError(ProgramError, ValueError):
+    """An argument or an address does not mean anything."""
+
+
+class ClosureError(ProgramError, TypeError):
+    """A function cannot travel to a worker; the message has the path to the culprit."""
+
+
+class ModuleMissing(ProgramError, ImportError):
+    """A worker cannot import a module that the program's functions or data name."""
+
+
+class InputError(ProgramError, OSError):
+    """Input that is missing, unreadable, broken or changed: names the file and the place in it."""
+
+
+class OutputExists(ProgramError, FileExistsError):
+    """The output directory is there already."""
+
+
+class KeyProblem(ProgramError, TypeError):
+    """A key that cannot be grouped by: unhashable, or hashed differently by every process."""
+
+
+class GroupExpired(ProgramError, RuntimeError):
+    """A group that lives on disk was kept beyond the task that made it."""
+
+
+class ContextClosed(ProgramError, RuntimeError):
+    """The context was closed, or belongs to a process that this one was forked from."""
+
+
+# The world failed.
+
+
+class WorldError(HeadraceError):
+    """A process, a disk or a peer failed; the same program may succeed another time or elsewhere."""
+
+
+class WorkersUnavailable(WorldError):
+    """Worker after worker died before it was ready."""
+
+
+class DiskFull(WorldError, OSError):
+    """No space is left where temporary data or output goes."""
+
+
+class PeerRefused(WorldError, ConnectionError):
+    """A peer did not prove the run's key, or spoke out of turn."""
+
+
+# We are wrong.
+
+
+class InternalError(HeadraceError):
+    """A bug in headrace.  Carries the last steps of the machine that noticed it."""
+
+    def __init__(self, what: str, story: Sequence[str] = ()) -> None:
+        self.story = tuple(story)
+        tail = "".join(f"\n  {line}" for line in self.story[-12:])
+        super().__init__(f"{what}. This is a bug in headrace, not in your program: please report it.{tail}")
+
+
+# How a job ends when it does not end well.
+
+
+class JobFailed(HeadraceError):
+    """A job gave up.  `__cause__` is what the last attempt raised, when it raised something.
+
+    Attributes:
+        job: the number of the job in its run.
+        history: one line for every attempt of the task that failed, oldest first.
+
+    """
+
+    def __init__(self, message: str, *, job: int = 0, history: Sequence[str] = ()) -> None:
+        self.job, self.history = job, tuple(history)
+        super().__init__(message)
+
+
+class TaskFailed(JobFailed, ProgramError):
+    """The same task raised, exited or crashed its process too often."""
+
+
+class TaskLost(JobFailed, WorldError):
+    """The same task lost its process, its host or its input too often."""
+
+
+class ResultTooLarge(JobFailed, ProgramError):
+    """The partitions' results together exceed what the program allows itself to hold."""
+
+
+class JobCancelled(JobFailed):
+    """Somebody cancelled the job."""

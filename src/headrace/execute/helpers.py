@@ -1,0 +1,94 @@
+"""What actions run on each partition: small functions from an iterator to a value, found by name on workers."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
+from typing import Any
+
+NOTHING: tuple[Any, ...] = ()  # the result of an empty partition, where a value could be anything
+
+
+def count(records: Iterable[Any]) -> int:
+    """Count.
+
+    >>> count(iter("abc"))
+    3
+    """
+    number = 0
+    for _ in records:
+        number += 1
+    return number
+
+
+def add_up(records: Iterable[Any]) -> Any:
+    """Add, beginning with 0 as `sum` does."""
+    return sum(records)
+
+
+def fold_up(merge: Callable[[Any, Any], Any], records: Iterable[Any]) -> tuple[Any, ...]:
+    """Reduce to one value in a tuple; an empty tuple if there are no records."""
+    iterator = iter(records)
+    for first in iterator:
+        return (reduce(merge, iterator, first),)
+    return NOTHING
+
+
+def largest(number: int, key: Callable[[Any], Any] | None, records: Iterable[Any]) -> list[Any]:
+    """Return the largest records, the largest first."""
+    return heapq.nlargest(number, records, key)
+
+
+def call_each(function: Callable[[Any], Any], records: Iterable[Any]) -> None:
+    """Call a function for its effect."""
+    for record in records:
+        function(record)
+
+
+def sample_keys(
+    key: Callable[[Any], Any], number: int, partition: int, records: Iterable[Any]
+) -> Iterator[tuple[int, list[Any]]]:
+    """Count the records and draw a sample of their keys, every one as likely as another, the same for the same input.
+
+    Source: Vitter, "Random Sampling with a Reservoir" (1985), algorithm R.
+    """
+    chance = random.Random(partition)
+    sample: list[Any] = []
+    seen = 0
+    for record in records:
+        seen += 1
+        if len(sample) < number:
+            sample.append(key(record))
+        elif (place := chance.randrange(seen)) < number:
+            sample[place] = key(record)
+    yield seen, sample
+
+
+def join_groups(pair: tuple[Any, tuple[Any, Any]]) -> Iterator[tuple[Any, tuple[Any, Any]]]:
+    """Give every pairing of a key's values of two sides; at most one side is held in memory, some thousands at a time."""
+    key, (left, right) = pair
+    if len(right) <= BLOCK:
+        held = list(right)
+        for one in left:
+            for other in held:
+                yield key, (one, other)
+        return
+    block: list[Any] = []
+    for one in left:
+        block.append(one)
+        if len(block) == BLOCK:
+            yield from _paired(key, block, right)
+            block.clear()
+    if block:
+        yield from _paired(key, block, right)
+
+
+def _paired(key: Any, block: list[Any], right: Iterable[Any]) -> Iterator[tuple[Any, tuple[Any, Any]]]:
+    for other in right:
+        for one in block:
+            yield key, (one, other)
+
+
+BLOCK = 10_000

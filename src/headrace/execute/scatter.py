@@ -1,0 +1,128 @@
+"""The map side of a shuffle: deal records to reduce partitions and write them, within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from headrace.execute.chunks import CHUNK_BYTES, CHUNK_RECORDS, sizeof
+from headrace.execute.combine import column_frames, columns_of, combine_stream, key_error
+from headrace.execute.flow import Flow, StoppedEarly, Stream
+from headrace.execute.kernels import Columns, Table, scatter
+from headrace.plan.operators import Aggregate
+from headrace.plan.partitioners import Partitioner
+from headrace.plan.stages import ShuffleSink
+from headrace.ports import Bytes, MapOutput, TaskPort
+
+SLOT_BYTES = 16  # of the two lists that hold a pair
+
+
+class Scatter:
+    """Parts on their way to reduce partitions: columns, then frames in memory, then frames on disk."""
+
+    def __init__(self, partitioner: Partitioner, budget: int, port: TaskPort) -> None:
+        self._partitioner, self._budget, self._port = partitioner, budget, port
+        number = partitioner.partitions
+        self._columns: list[Columns] = [([], []) for _ in range(number)]
+        self._frames: list[list[bytes]] = [[] for _ in range(number)]
+        self._disk: list[list[tuple[int, int]]] = [[] for _ in range(number)]
+        self._records = [0] * number
+        self._column_bytes = [0] * number
+        self._bytes = 0  # of columns and frames in memory
+
+    def add(self, keys: list[Any], values: list[Any]) -> None:
+        """Deal a batch of pairs."""
+        try:
+            dealt = scatter(keys, values, self._partitioner)
+        except TypeError as error:
+            if (ours := key_error(error)) is not None:
+                raise ours from None
+            raise
+        each = (sizeof(keys) + sizeof(values)) // max(1, len(keys)) + SLOT_BYTES
+        self._bytes += each * len(keys)
+        ripe = max(1, min(CHUNK_RECORDS, CHUNK_BYTES // each))
+        for place, (some_keys, some_values) in enumerate(dealt):
+            if some_keys:
+                held = self._columns[place]
+                held[0].extend(some_keys)
+                held[1].extend(some_values)
+                self._records[place] += len(some_keys)
+                self._column_bytes[place] += each * len(some_keys)
+                if len(held[0]) >= ripe:
+                    self._freeze(place)
+        if self._bytes > self._budget:
+            self.spill()
+
+    def _freeze(self, place: int) -> None:
+        """Pickle what a partition's columns hold."""
+        keys, values = self._columns[place]
+        self._bytes -= self._column_bytes[place]
+        self._column_bytes[place] = 0
+        for piece in column_frames(keys, values):
+            self._frames[place].append(piece)
+            self._bytes += len(piece)
+        keys.clear()
+        values.clear()
+
+    def spill(self) -> None:
+        """Write everything held to disk."""
+        scratch = self._port.scratch()
+        for place, (keys, values) in enumerate(self._columns):
+            disk, frames = self._disk[place], self._frames[place]
+            disk += [scratch.append(piece) for piece in frames]
+            frames.clear()
+            for piece in column_frames(keys, values):
+                disk.append(scratch.append(piece))
+            keys.clear()
+            values.clear()
+            self._column_bytes[place] = 0
+        self._bytes = 0
+
+    def write(self, output: MapOutput) -> None:
+        """Write all parts, one after the other."""
+        for place in range(len(self._columns)):
+            output.part(self._pieces(place), self._records[place])
+            self._frames[place].clear()
+
+    def _pieces(self, place: int) -> Iterator[Bytes]:
+        for offset, length in self._disk[place]:
+            yield self._port.scratch().read(offset, length)
+        yield from self._frames[place]
+        keys, values = self._columns[place]
+        yield from column_frames(keys, values)
+        keys.clear()
+        values.clear()
+
+
+def write_shuffle(flow: Flow, sink: ShuffleSink, budget: int, port: TaskPort) -> int:
+    """Send a partition through its shuffle; return how many records left this task."""
+    scatter_ = Scatter(sink.partitioner, budget, port)
+    if sink.combine is not None:
+        _combined(flow.records(), sink.combine, scatter_, budget, port.pause)
+    else:
+        for batch in flow.lists():
+            scatter_.add(*_keyed(batch, sink))
+            port.pause(len(batch))
+    port.enter("write")
+    scatter_.write(port.map_output(sink.partitioner.partitions))
+    return sum(scatter_._records)
+
+
+def _keyed(batch: list[Any], sink: ShuffleSink) -> Columns:
+    if sink.keyed_by is None:
+        return columns_of(batch)
+    keys = list(map(sink.keyed_by.call, batch))
+    if len(keys) < len(batch):
+        raise StoppedEarly
+    return keys, batch
+
+
+def _combined(
+    stream: Stream, aggregate: Aggregate, scatter_: Scatter, budget: int, pause: Callable[[int], None]
+) -> None:
+    def flush(table: Table) -> None:
+        scatter_.add(list(table), list(table.values()))
+        scatter_.spill()
+
+    table = combine_stream(stream, aggregate, budget, flush, pause)
+    scatter_.add(list(table), list(table.values()))

@@ -1,0 +1,121 @@
+"""Values shared between the program and its tasks: broadcast to them, or accumulated from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any, Generic, TypeVar
+
+from headrace.errors import ProgramError, UsageError
+from headrace.execute.chunks import split_frames
+from headrace.execute.current import current
+
+T = TypeVar("T")
+
+
+class Broadcast(Generic[T]):
+    """A value that every worker reads once, when a task first asks for it.
+
+    Source: Zaharia et al., "Spark: Cluster Computing with Working Sets" (2010), section 3.
+    """
+
+    __slots__ = ("_forget", "_value", "name")
+
+    def __init__(self, name: str, value: T, forget: Callable[[], None] | None = None) -> None:
+        self.name = name
+        self._value: tuple[T] | None = (value,)
+        self._forget = forget
+
+    @property
+    def value(self) -> T:
+        """The value.
+
+        Raises:
+            UsageError: it was destroyed.
+
+        """
+        if self._value is None:
+            raise UsageError("this broadcast value was destroyed. Make it anew with ctx.broadcast.")
+        return self._value[0]
+
+    def destroy(self) -> None:
+        """Forget the value, here and on every worker."""
+        self._value = None
+        if self._forget is not None:
+            self._forget()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._value is None:
+            raise UsageError("this broadcast value was destroyed. Make it anew with ctx.broadcast.")
+        return _Remote, (self.name,)
+
+    def __repr__(self) -> str:
+        return f"Broadcast({self.name})"
+
+
+class _Remote(Broadcast[Any]):
+    """A broadcast value as a task sees it."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, None)
+
+    @property
+    def value(self) -> Any:
+        task = current()
+        if task is None:
+            raise UsageError("a broadcast value that came back from a task can be read in tasks only.")
+        return task.port.shared(self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Remote, (self.name,)
+
+
+def read_broadcast(pieces: Any) -> Any:
+    """Unpickle a broadcast value from its block."""
+    return next(split_frames(pieces)).load()[0]
+
+
+class Accumulator(Generic[T]):
+    """A value that tasks add to and the program reads: a number, or anything else that `+` adds to its like.
+
+    Each task's contribution counts once for each job and partition, that of the attempt that was committed, whatever was
+    run again or beside it; a second action runs the functions again, and adds again.
+    """
+
+    __slots__ = ("__weakref__", "_value", "number")
+
+    def __init__(self, number: int, value: T) -> None:
+        self.number, self._value = number, value
+
+    @property
+    def value(self) -> T:
+        """The sum so far; of jobs that have ended."""
+        if current() is not None:
+            raise ProgramError("a task cannot read an accumulator, only add to it: each task sees a part of the whole.")
+        return self._value
+
+    @value.setter
+    def value(self, value: T) -> None:
+        self._value = value
+
+    def add(self, term: T) -> None:
+        """Add a term; in a task, to the task's own contribution."""
+        task = current()
+        if task is None:
+            self._value = self._value + term  # type: ignore[operator]
+        elif self.number in task.updates:
+            task.updates[self.number] = task.updates[self.number] + term
+        else:  # not on top of what the program began with: that would count once for each task
+            task.updates[self.number] = copy(term)
+
+    def __iadd__(self, term: T) -> Accumulator[T]:
+        self.add(term)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Accumulator, (self.number, None)
+
+    def __repr__(self) -> str:
+        return f"Accumulator({self.number}, {self._value!r})"

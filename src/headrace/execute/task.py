@@ -1,0 +1,311 @@
+"""The body of a task: one partition through a stage's fused operators, into its sink.
+
+Everything the body touches outside itself is in its `TaskPort`, so the same code runs in a worker process, inline and under
+simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from msgspec import Struct
+
+from headrace.errors import InternalError
+from headrace.execute.chunks import CHUNK_RECORDS, Corrupt, Frame, dumps, frame, split_frames
+from headrace.execute.combine import ReduceTable, columns_of, combine_stream
+from headrace.execute.current import Current, running
+from headrace.execute.flow import Flow, Pace, step_of
+from headrace.execute.groups import GroupTable
+from headrace.execute.scatter import write_shuffle
+from headrace.execute.sorting import SortTable
+from headrace.execute.text import read_lines
+from headrace.ids import AttemptId, StageId, TaskId
+from headrace.plan.operators import CoGroup, Merge, PerPartition, PerRecord, ReadRange, ReadSlices, ReadText, Union
+from headrace.plan.stages import Node, Program, RecordsSink, ShuffleSink, TextSink, ValueSink, growing_structures
+from headrace.ports import BlockLost, TaskPort
+
+SHARED_BYTES_MIN = 1 << 20  # a budget below this would spill every few records
+
+
+class Finished(Struct, frozen=True):
+    """What a body that ended well leaves behind, beside its output.
+
+    Attributes:
+        records: that went into the sink.
+        updates: pickled contributions to accumulators, empty if there are none.
+
+    """
+
+    records: int
+    updates: bytes
+
+
+class TaskBody:
+    """One attempt at one task."""
+
+    def __init__(self, program: Program, task: TaskId, attempt: AttemptId, port: TaskPort) -> None:
+        self._program, self._task, self._attempt, self._port = program, task, attempt, port
+        self._budget = max(SHARED_BYTES_MIN, port.task_bytes // growing_structures(program))
+        self.flows: list[Flow] = []  # sources first: where an exception is looked for
+
+    def run(self) -> Finished:
+        """Run to the end.
+
+        Raises:
+            BlockLost: input is gone.  TaskCancelled: somebody asked.  Anything else: from the user's functions.
+
+        """
+        task = Current(self._port, self._task, self._attempt)
+        with running(task):
+            self._port.enter("compute")
+            records = self._sink(self._flow(len(self._program.nodes) - 1, self._task.partition))
+        return Finished(records, dumps(task.updates) if task.updates else b"")
+
+    # From sources to the tip.
+
+    def _flow(self, place: int, partition: int) -> Flow:
+        """Build the flow of a partition of an operator: walk down its chain, then stack the operators on the way up."""
+        chain: list[tuple[Node, int]] = []  # with the number that the partition has there: unions shift it
+        node = self._program.nodes[place]
+        while True:
+            if node.cached:
+                break
+            if node.offsets:
+                which = max(i for i, offset in enumerate(node.offsets) if offset <= partition)
+                partition -= node.offsets[which]
+                node = self._program.nodes[_narrow(node, which)]
+            elif isinstance(node.body, PerRecord | PerPartition):
+                chain.append((node, partition))
+                node = self._program.nodes[_narrow(node, 0)]
+            else:
+                break
+        flow = self._kept(node, partition) if node.cached else self._new(self._source(node, partition), node)
+        for above, number in reversed(chain):
+            flow = self._stack(flow, above, number)
+        return flow
+
+    def _new(self, chunks: Iterator[list[Any]], origin: Node) -> Flow:
+        flow = Flow(chunks, origin)
+        self.flows.append(flow)
+        return flow
+
+    def _stack(self, flow: Flow, node: Node, partition: int) -> Flow:
+        if isinstance(node.body, PerRecord):
+            return flow.then(step_of(node), node)
+        assert isinstance(node.body, PerPartition)
+        return self._new(self._per_partition(node.body, flow, partition), node)
+
+    def _per_partition(self, body: PerPartition, flow: Flow, partition: int) -> Iterator[list[Any]]:
+        call, records = body.function.call, flow.records()
+        result = call(partition, records) if body.indexed else call(records)
+        for batch in Pace().lists(iter(result)):
+            yield batch
+            self._port.pause()
+
+    def _source(self, node: Node, partition: int) -> Iterator[list[Any]]:
+        body = node.body
+        match body:
+            case ReadText():
+                return self._lines(body, partition)
+            case ReadSlices():
+                return self._slice(body, partition)
+            case ReadRange():
+                return self._range(body, partition, node.partitions)
+            case Merge() if node.reads[0] is None:
+                return self._merge_here(body, _narrow(node, 0), partition)
+            case Merge():
+                return self._merge(body, _wide(node, 0), partition)
+            case CoGroup():
+                return self._cogroup(node, partition)
+            case Union():
+                return self._zipped(node, partition)
+        raise InternalError(f"{body} is not a source")
+
+    def _lines(self, body: ReadText, partition: int) -> Iterator[list[Any]]:
+        for lines, share in read_lines(self._port.files, body.splits[partition], body):
+            yield lines
+            self._port.pause(len(lines), share)
+
+    def _slice(self, body: ReadSlices, partition: int) -> Iterator[list[Any]]:
+        inline = body.inline[partition]
+        for part in split_frames([inline] if inline is not None else self._port.provided(body.names[partition])):
+            yield part.load()
+            self._port.pause(part.records)
+
+    def _range(self, body: ReadRange, partition: int, partitions: int) -> Iterator[list[Any]]:
+        length = len(body.values)
+        first, stop = (length * i // partitions for i in (partition, partition + 1))
+        for start in range(first, stop, CHUNK_RECORDS):
+            yield list(body.values[start : min(start + CHUNK_RECORDS, stop)])
+            self._port.pause(CHUNK_RECORDS, (start - first) / (stop - first))
+
+    # Through shuffles.
+
+    def _frames(self, stage: StageId, partition: int) -> Iterator[Frame]:
+        """Read what arrives for a partition, in the order of the map partitions."""
+        self._port.enter("fetch")
+        for source, pieces in self._port.parts(stage, partition):
+            try:
+                for part in split_frames(pieces):
+                    self._port.enter("compute")
+                    yield part
+                    self._port.pause(part.records)
+                    self._port.enter("fetch")
+            except Corrupt as error:
+                raise BlockLost(stage, [(source.partition, source.attempt)], str(error)) from error
+        self._port.enter("compute")
+
+    def _merge(self, body: Merge, stage: StageId, partition: int) -> Iterator[list[Any]]:
+        frames = self._frames(stage, partition)
+        if body.how == "as is":
+            for part in frames:
+                yield list(zip(*part.load(), strict=True))
+        elif body.how == "group":
+            table = GroupTable(1, self._budget, self._port.scratch)
+            for part in frames:
+                table.add(part)
+            yield from self._grouped(table, single=True)
+        elif body.how == "sort":
+            sort = SortTable(body.descending, self._budget, self._port.scratch)
+            for part in frames:
+                sort.add(part)
+            yield from sort.drain()
+        else:
+            assert body.aggregate is not None
+            combined = ReduceTable(body.aggregate, self._budget, self._port.scratch)
+            for part in frames:
+                combined.add(part)
+            yield from combined.drain()
+
+    def _merge_here(self, body: Merge, place: int, partition: int) -> Iterator[list[Any]]:
+        """Merge a partition that has all records of its keys already: nothing needs to move."""
+        flow = self._flow(place, partition)
+        if body.how == "group":
+            table = GroupTable(1, self._budget, self._port.scratch)
+            for batch in flow.lists():
+                table.add_columns(*columns_of(batch))
+                self._port.pause(len(batch))
+            yield from self._grouped(table, single=True)
+            return
+        assert body.aggregate is not None
+        combined = ReduceTable(body.aggregate, self._budget, self._port.scratch)
+        rest = combine_stream(flow.records(), body.aggregate, self._budget, combined.take, self._port.pause)
+        combined.take(rest)
+        yield from combined.drain()
+
+    def _zipped(self, node: Node, partition: int) -> Iterator[list[Any]]:
+        for place in node.inputs:
+            assert place is not None
+            yield from self._flow(place, partition).lists()
+
+    def _grouped(self, table: GroupTable, *, single: bool) -> Iterator[list[Any]]:
+        groups = table.drain()
+        while chunk := list(islice(groups, 256)):
+            yield [(key, parts[0]) for key, parts in chunk] if single else [(key, tuple(parts)) for key, parts in chunk]
+            self._port.pause(len(chunk))
+
+    def _cogroup(self, node: Node, partition: int) -> Iterator[list[Any]]:
+        table = GroupTable(len(node.inputs), self._budget, self._port.scratch)
+        for place, (narrow, wide) in enumerate(zip(node.inputs, node.reads, strict=True)):
+            if wide is not None:
+                for part in self._frames(wide, partition):
+                    table.add(part, place)
+            else:
+                assert narrow is not None
+                for batch in self._flow(narrow, partition).lists():
+                    table.add_columns(*columns_of(batch), place)
+                    self._port.pause(len(batch))
+        yield from self._grouped(table, single=False)
+
+    # Through caches.
+
+    def _kept(self, node: Node, partition: int) -> Flow:
+        found = self._port.cached(node.operator, partition)
+        if found is not None:
+            return self._new((part.load() for data in found for part in split_frames([data])), node)
+        return self._new(self._keep(node, partition), node)
+
+    def _keep(self, node: Node, partition: int) -> Iterator[list[Any]]:
+        """Pass a partition on and keep a copy, pickled: nobody can change what others will read."""
+        if isinstance(node.body, PerRecord | PerPartition):
+            inner = self._stack(self._flow(_narrow(node, 0), partition), node, partition)
+        elif node.offsets:
+            which = max(i for i, offset in enumerate(node.offsets) if offset <= partition)
+            inner = self._flow(_narrow(node, which), partition - node.offsets[which])
+        else:
+            inner = self._new(self._source(node, partition), node)
+        entry = self._port.keep(node.operator, partition)
+        for batch in inner.lists():
+            if entry is not None and not entry.add(frame(batch, len(batch))):
+                entry = None
+            yield batch
+        if entry is not None:
+            entry.done()
+
+    # Into the sink.
+
+    def _sink(self, flow: Flow) -> int:
+        sink, port = self._program.sink, self._port
+        match sink:
+            case ShuffleSink():
+                return write_shuffle(flow, sink, self._budget, port)
+            case ValueSink():
+                value = sink.function.call(flow.records())
+                port.enter("write")
+                port.result().write(frame([value], 1))
+                return 1
+            case RecordsSink():
+                return self._records(flow, sink.limit)
+            case TextSink():
+                return self._text(flow, sink.directory)
+
+    def _records(self, flow: Flow, limit: int | None) -> int:
+        writer = self._port.result()
+        number = 0
+        if limit is not None:
+            records = flow.records()
+            for batch in Pace(min(limit, CHUNK_RECORDS)).lists(islice(records, limit)) if limit else ():
+                writer.write(frame(batch, len(batch)))
+                number += len(batch)
+                self._port.pause(len(batch))
+            return number
+        for batch in flow.lists():
+            writer.write(frame(batch, len(batch)))
+            number += len(batch)
+            self._port.pause(len(batch))
+        return number
+
+    def _text(self, flow: Flow, directory: str) -> int:
+        file = self._port.part_file(directory)
+        number = 0
+        try:
+            for batch in flow.lists():
+                if batch:
+                    file.write(b"\n".join([_line(record) for record in batch]) + b"\n")
+                number += len(batch)
+                self._port.pause(len(batch))
+            self._port.enter("write")
+            file.sync()
+        finally:
+            file.close()
+        return number
+
+
+def _line(record: Any) -> bytes:
+    return record if isinstance(record, bytes) else str(record).encode("utf-8", "surrogateescape")
+
+
+def _narrow(node: Node, which: int) -> int:
+    place = node.inputs[which]
+    if place is None:
+        raise InternalError(f"{node.name} was expected to read its input without a shuffle")
+    return place
+
+
+def _wide(node: Node, which: int) -> StageId:
+    stage = node.reads[which]
+    if stage is None:
+        raise InternalError(f"{node.name} was expected to read a shuffle")
+    return stage

@@ -1,0 +1,58 @@
+"""Workers as the program sees them, and what is said of them when they die."""
+
+from __future__ import annotations
+
+import signal
+
+from msgspec import Struct, field
+
+from headrace.ids import AttemptId, HostId, TaskId, WorkerId
+from headrace.ports import Exit, Peer
+
+OWN_DOING = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
+
+
+class Member(Struct):
+    """A worker as the program sees it."""
+
+    id: WorkerId
+    host: HostId
+    pid: int = 0
+    peer: Peer | None = None
+    address: str = ""
+    memory_bytes: int = 0
+    ready: bool = False
+    suspected: bool = False
+    held: list[AttemptId] = field(default_factory=list)  # attempts, in the order in which it runs them
+
+    @property
+    def running(self) -> AttemptId | None:
+        """The attempt that it is at, as far as reports tell."""
+        return self.held[0] if self.held else None
+
+
+def is_own_doing(exit_: Exit) -> bool:
+    """Whether a process brought its end upon itself: it exited, or died of a signal that only bugs cause."""
+    return exit_.code is not None or exit_.signal in OWN_DOING
+
+
+def epitaph(worker: WorkerId, pid: int, exit_: Exit, task: TaskId | None) -> str:
+    """Say in words how a worker ended: what it did, what the kernel says, what it printed."""
+    how = f"exited with status {exit_.code}" if exit_.code is not None else f"was ended by {signal_name(exit_.signal)}"
+    number = f" (pid {pid})" if pid else ""
+    where = f" in task {task} ({exit_.phase})" if task is not None else ""
+    notes = "".join(f"; {note}" for note in exit_.notes)
+    log = "".join(f"\n      | {line}" for line in exit_.log)
+    return f"{worker}{number} {how}{where}{notes}{f'; it last printed:{log}' if log else ''}"
+
+
+def signal_name(number: int | None) -> str:
+    """Name a signal.
+
+    >>> signal_name(9), signal_name(250)
+    ('SIGKILL', 'signal 250')
+    """
+    try:
+        return signal.Signals(number or 0).name
+    except ValueError:
+        return f"signal {number}"

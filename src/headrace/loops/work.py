@@ -1,0 +1,512 @@
+"""The worker's loop: attempts in, reports out; one body at a time, beside the loop."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Any, get_args
+
+import cloudpickle
+from msgspec import Struct, field
+
+from headrace.config import Config, MemoryConfig
+from headrace.errors import ModuleMissing
+from headrace.execute.blame import Blame, blame
+from headrace.execute.task import Finished, TaskBody
+from headrace.ids import AttemptId, Digest, HostId, OperatorId, StageId, TaskId, WorkerId
+from headrace.loops.body import BodyPort, Machinery, Table
+from headrace.loops.data import DataPlane
+from headrace.loops.loop import Loop
+from headrace.plan.stages import Program, load_program
+from headrace.ports import BlockLost, Clock, Files, Flag, Gate, Network, Peer, Recorder, Runner, TaskCancelled
+from headrace.protocols import commit, worker
+from headrace.protocols.messages import (
+    Beat,
+    Blob,
+    CacheHolders,
+    CancelAttempts,
+    Evicted,
+    FindCached,
+    Free,
+    GiveBack,
+    Hello,
+    Lack,
+    Locate,
+    Message,
+    Need,
+    Outputs,
+    Piece,
+    Pull,
+    Report,
+    Retire,
+    Run,
+    Settled,
+    Whereabouts,
+    decode,
+    encode,
+)
+from headrace.store.cache import Cache
+from headrace.store.layout import HOME, Layout
+from headrace.store.mapoutput import MapOutputReader
+from headrace.store.serving import BlockReader
+
+PLACE = struct.Struct("<II")
+BLOBS_KEPT = 256  # functions and programs that a worker holds: those of some dozens of stages
+
+
+class WorkerPorts(Struct, frozen=True):
+    """The world of one worker."""
+
+    clock: Clock
+    network: Network
+    files: Files
+    runner: Runner
+    gate: Gate
+    recorder: Recorder
+    install_main: Callable[[bytes], None]  # puts classes of the program's `__main__` into this process's
+    memory_bytes: Callable[[], int]
+    leave: Callable[[], None]
+    in_program: bool = False  # bodies run in the user's own thread: Ctrl-C in one of them is for the program
+
+
+class _Order(Struct):
+    """What an attempt was asked to do."""
+
+    job: int
+    task: TaskId
+    program: Digest
+    blobs: tuple[Digest, ...]
+
+
+class _Running(Struct):
+    """The body that runs, or that has ended and is not settled."""
+
+    port: BodyPort
+    began_ns: int
+    report: Report | None = None
+
+
+class _Question(Struct):
+    """A body waits to hear who keeps a cached partition."""
+
+    flag: Flag
+    addresses: tuple[str, ...] = ()
+
+
+class Code(Struct):
+    """Blobs that have come, and what was made of them."""
+
+    blobs: dict[Digest, bytes] = field(default_factory=dict)
+    at_home: set[Digest] = field(default_factory=set)  # too large for a message: in the program's store
+    functions: dict[Digest, Callable[..., Any]] = field(default_factory=dict)
+    programs: dict[Digest, Program] = field(default_factory=dict)
+    main: set[Digest] = field(default_factory=set)  # classes of `__main__` still to be installed
+
+    def trim(self, needed: set[Digest]) -> list[Digest]:
+        """Drop what came longest ago, where there is much, except what is still needed; return what was dropped."""
+        surplus = len(self.blobs) - BLOBS_KEPT
+        old = [digest for digest in self.blobs if digest not in needed][: max(0, surplus)]
+        for digest in old:
+            del self.blobs[digest]
+            self.functions.pop(digest, None)
+            self.programs.pop(digest, None)
+        return old
+
+
+class WorkerLoop:
+    """One worker: told by its network and clock, it runs what the program asks for."""
+
+    def __init__(
+        self, worker_id: WorkerId, host: HostId, address: str, root: str, config: Config, ports: WorkerPorts
+    ) -> None:
+        self.id, self.host, self.address, self.config, self.ports = worker_id, host, address, config, ports
+        self.loop = Loop()
+        self.layout = Layout(root)
+        self.program_peer: Peer | None = None
+        self.code = Code()
+        self.orders: dict[AttemptId, _Order] = {}
+        self.attempts: dict[AttemptId, _Running] = {}
+        self.questions: dict[tuple[int, int], _Question] = {}
+        self.retired = False
+        memory = config.memory or MemoryConfig()
+        self.cache = Cache(memory.cache_bytes)
+        self.reader = BlockReader(ports.files, self.layout, host, self.cache)
+        self.plane = DataPlane(self.loop, ports.clock, ports.network, self.reader, config.data, self._locate)
+        self.shared = Machinery(
+            ports.files,
+            self.layout,
+            host,
+            self.layout.own(host, worker_id),
+            frozenset({host, HOME}) if config.hosts == 1 else frozenset({host}),
+            config.data,
+            memory,
+            self.plane,
+            MapOutputReader(ports.files),
+            self.cache,
+            ports.gate,
+            ports.recorder,
+            {},
+            {},
+            self._find_cached,
+        )
+        self._wire()
+        ports.files.make_dirs(self.shared.own)
+
+    def _wire(self) -> None:
+        loop = self.loop
+        loop.add("worker", worker.Worker())
+        loop.add("commit", commit.Commit())
+        loop.handle(
+            {
+                worker.Start: self._start,
+                worker.Interrupt: self._interrupt,
+                worker.Return: self._return,
+                worker.Ask: self._ask,
+                worker.Leave: self._leave,
+            },
+            get_args(worker.Effect),
+        )
+        loop.handle(
+            {
+                commit.SendReport: self._send_report,
+                commit.DropReport: self._drop_report,
+                commit.Discard: self._discard,
+            },
+            get_args(commit.Effect),
+        )
+        self.plane.wire()
+
+    # The network.
+
+    def opened(self, peer: Peer) -> None:
+        """The first channel is the program's; others are peers'."""
+        self.plane.opened(peer)
+
+    def greet(self, peer: Peer, pid: int) -> None:
+        """Tell the program, at the other end of a channel, that this worker is ready."""
+        self.program_peer = peer
+        self.send(Hello(self.id, pid, self.address))
+
+    def closed(self, peer: Peer) -> None:
+        """A channel is gone; without the program there is nothing left to do."""
+        if peer == self.program_peer:
+            self.ports.leave()
+        self.plane.closed(peer)
+
+    def received(self, peer: Peer, data: bytes) -> None:
+        """A frame has come."""
+        message = decode(data)
+        if isinstance(message, Pull | Piece | Lack):
+            self.plane.received(peer, message)
+        elif peer == self.program_peer:
+            self._told(message)
+
+    def send(self, message: Message) -> None:
+        """Say something to the program."""
+        if self.program_peer is not None:
+            self.ports.network.send(self.program_peer, encode(message))
+
+    def _told(self, message: Message) -> None:
+        now = self.ports.clock.now_ns()
+        match message:
+            case Run():
+                self._run(message, now)
+            case Blob(digest=digest, main=main, data=data):
+                self._blob(Digest(digest), main, data)
+            case Outputs():
+                self._outputs(message)
+            case CancelAttempts(attempts=attempts):
+                self.loop.tell("worker", worker.CalledOff(tuple(map(AttemptId, attempts))))
+            case GiveBack(attempts=attempts):
+                self.loop.tell("worker", worker.AskedBack(tuple(map(AttemptId, attempts))))
+            case Settled(kept=kept, discarded=discarded):
+                for attempt in kept:
+                    self.loop.tell("commit", commit.Settled(AttemptId(attempt), kept=True))
+                for attempt in discarded:
+                    self.loop.tell("commit", commit.Settled(AttemptId(attempt), kept=False))
+            case Whereabouts(host=host, address=address, gone=gone):
+                self.plane.located(HostId(host), address, gone=gone)
+            case CacheHolders(operator=operator, partition=partition, addresses=addresses):
+                question = self.questions.pop((operator, partition), None)
+                if question is not None:
+                    question.addresses = addresses
+                    question.flag.set()
+            case Free():
+                self._free(message)
+            case Retire():
+                self.loop.tell("worker", worker.Retiring())
+            case _:
+                pass  # meant for the program: not for us
+
+    def tick(self) -> None:
+        """Some time has passed: at least every heartbeat."""
+        now = self.ports.clock.now_ns()
+        self.loop.tell("worker", worker.Ticked(now))
+        self.loop.tell("commit", commit.Ticked(now))
+        self.plane.tick(now)
+        if self.program_peer is not None and not self.retired:
+            self.beat(now)
+
+    def beat(self, now_ns: int) -> None:
+        """Say that this worker is alive, and how far it is."""
+        running = self._machine().running
+        state = self.attempts.get(running) if running is not None else None
+        memory = self.ports.memory_bytes()
+        if running is None or state is None:
+            self.send(Beat(0, 0, 0, 0, memory))
+        else:
+            port = state.port
+            self.send(Beat(running, max(1, now_ns - state.began_ns), port.progress, port.records, memory))
+
+    def _machine(self) -> worker.Worker:
+        machine = self.loop.machines["worker"]
+        assert isinstance(machine, worker.Worker)
+        return machine
+
+    # What attempts need.
+
+    def _run(self, message: Run, now_ns: int) -> None:
+        blobs = tuple(map(Digest, message.blobs))
+        for attempt, partition in message.attempts:
+            self.orders.setdefault(
+                AttemptId(attempt),
+                _Order(message.job, TaskId(StageId(message.stage), partition), Digest(message.program), blobs),
+            )
+        needs = [f"blob {digest}" for digest in dict.fromkeys((*blobs, message.program))]
+        needs += [f"outputs {stage} {version}" for stage, version in message.reads]
+        held = {f"outputs {stage} {version}" for stage, version in message.reads if self._has(stage, version)}
+        if held:
+            self.loop.tell("worker", worker.Supplied(tuple(sorted(held))))
+        attempts = tuple(AttemptId(attempt) for attempt, _ in message.attempts)
+        self.loop.tell("worker", worker.Assigned(attempts, tuple(needs), now_ns))
+
+    def _has(self, stage: int, version: int) -> bool:
+        table = self.shared.tables.get(StageId(stage))
+        return table is not None and table.version >= version
+
+    def _ask(self, effect: worker.Ask) -> None:
+        blobs = tuple(thing.removeprefix("blob ") for thing in effect.things if thing.startswith("blob "))
+        words = [thing.split() for thing in effect.things if thing.startswith("outputs ")]
+        self.send(Need(blobs, tuple((int(stage), int(version)) for _, stage, version in words)))
+
+    def _blob(self, digest: Digest, main: bool, data: bytes) -> None:
+        if data:
+            self.code.blobs[digest] = data
+        else:
+            self.code.at_home.add(digest)
+        if main:
+            self.code.main.add(digest)
+        self.loop.tell("worker", worker.Supplied((f"blob {digest}",)))
+
+    def _outputs(self, message: Outputs) -> None:
+        stage = StageId(message.stage)
+        table = self.shared.tables.get(stage)
+        if table is None or message.version > table.version:
+            hosts = [HostId(host) for host in message.hosts]
+            self.shared.tables[stage] = Table(
+                message.version,
+                tuple(
+                    (AttemptId(attempt), hosts[index]) if attempt else None
+                    for attempt, index in PLACE.iter_unpack(message.places)
+                ),
+            )
+        waited = {thing for lacks in self._machine().waiting.values() for thing in lacks}
+        version = self.shared.tables[stage].version
+        here = [t for t in waited if t.startswith(f"outputs {stage} ") and int(t.rpartition(" ")[2]) <= version]
+        self.loop.tell("worker", worker.Supplied(tuple(sorted(here))))
+
+    def _free(self, message: Free) -> None:
+        for stage in message.stages:
+            self.shared.tables.pop(StageId(stage), None)
+            folder = f"{self.layout.host(self.host)}/shuffle/{stage}/"
+            self.reader.outputs.forget(folder)
+            self.shared.outputs.forget(folder)
+            self.ports.files.remove_tree(folder)
+        for operator in message.operators:
+            self.cache.forget(operator)
+        for name in message.names:
+            if name.startswith("result/"):
+                self.ports.files.remove(self.layout.path(self.host, name))
+            else:
+                self.shared.broadcasts.pop(name, None)
+
+    # Who serves what.
+
+    def _locate(self, host: HostId, avoid: str) -> None:
+        if host.startswith("@"):  # a worker's memory: served by that worker or by nobody
+            address = host.removeprefix("@")
+            self.plane.located(host, address, gone=address == avoid)
+        else:
+            self.send(Locate(host, avoid))
+
+    def _find_cached(self, operator: OperatorId, partition: int) -> tuple[str, ...]:
+        """Ask the program who keeps a cached partition; called by the body, which waits."""
+        question = self.questions.setdefault((operator, partition), _Question(self.ports.gate.flag()))
+        self.send(FindCached(operator, partition))
+        self.ports.gate.wait(question.flag)
+        return tuple(address for address in question.addresses if address != self.address)
+
+    # Bodies.
+
+    def _start(self, effect: worker.Start) -> None:
+        attempt = effect.attempt
+        order = self.orders.pop(attempt)
+        self._trim(order)
+        port = BodyPort(self.shared, order.job, order.task, attempt)
+        self.attempts[attempt] = _Running(port, self.ports.clock.now_ns())
+        self.loop.tell("commit", commit.Began(attempt))
+        self.ports.runner.start(lambda: self._body(attempt, order, port))
+
+    def _trim(self, order: _Order) -> None:
+        """Let go of code that nobody has asked for in a while."""
+        waiting = [order, *self.orders.values()] if len(self.code.blobs) > BLOBS_KEPT else []
+        dropped = self.code.trim({digest for one in waiting for digest in (*one.blobs, one.program)})
+        if dropped:
+            self.loop.tell("worker", worker.Forgotten(tuple(f"blob {digest}" for digest in dropped)))
+
+    def _body(self, attempt: AttemptId, order: _Order, port: BodyPort) -> None:
+        """Run a body to its end, whatever that is; not on the loop's thread."""
+        began = self.ports.clock.now_ns()
+        body: TaskBody | None = None
+        program: Program | None = None
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            port.pause()
+            program = self._load(order, port)
+            body = TaskBody(program, order.task, attempt, port)
+            finished = body.run()
+            port.publish()
+            report = self._report(order, attempt, port, "done", began, finished=finished)
+        except TaskCancelled:
+            report = self._report(order, attempt, port, "stopped", began)
+        except BlockLost as error:
+            report = self._report(order, attempt, port, "starved", began, lost=error)
+        except BaseException as error:  # user code may raise anything, SystemExit and KeyboardInterrupt included
+            if self.ports.in_program and isinstance(error, KeyboardInterrupt):
+                interrupt = error
+            found = blame(error, program, body.flows if body is not None else ())
+            report = self._report(order, attempt, port, "failed", began, error=found)
+        finally:
+            port.close()
+        if report.outcome != "done":
+            port.discard()
+        self.attempts[attempt].report = report
+        now = self.ports.clock.now_ns()
+        self.loop.tell("commit", commit.Ended(attempt, report.outcome == "done" and port.left_output, now))
+        self.loop.tell("worker", worker.BodyEnded(attempt))
+        self.loop.wake()
+        self.ports.recorder.note("idle", 0)  # not before it was reported: what ends the process until then is its doing
+        if interrupt is not None:
+            raise interrupt
+
+    def _load(self, order: _Order, port: BodyPort) -> Program:
+        code = self.code
+        for digest in [digest for digest in order.blobs if digest in code.main]:
+            self.ports.install_main(self._bytes(digest, port))
+            code.main.discard(digest)
+        if order.program not in code.programs:
+            try:
+                code.programs[order.program] = load_program(
+                    self._bytes(order.program, port), lambda digest: self._function(digest, port)
+                )
+            except ModuleNotFoundError as error:
+                raise ModuleMissing(
+                    f"the workers cannot import {error.name!r}, which the program's functions use. Install it where "
+                    "they run, or put the module beside the script."
+                ) from error
+        return code.programs[order.program]
+
+    def _function(self, digest: Digest, port: BodyPort) -> Callable[..., Any]:
+        functions = self.code.functions
+        if digest not in functions:
+            functions[digest] = cloudpickle.loads(self._bytes(digest, port))
+        return functions[digest]
+
+    def _bytes(self, digest: Digest, port: BodyPort) -> bytes:
+        if digest in self.code.at_home:
+            self.code.blobs[digest] = b"".join(port.provided(f"blob-{digest}"))
+            self.code.at_home.discard(digest)
+        return self.code.blobs[digest]
+
+    def _report(
+        self,
+        order: _Order,
+        attempt: AttemptId,
+        port: BodyPort,
+        outcome: str,
+        began_ns: int,
+        *,
+        finished: Finished | None = None,
+        lost: BlockLost | None = None,
+        error: Blame | None = None,
+    ) -> Report:
+        result = port.outcome
+        done = finished is not None
+        return Report(
+            order.task.stage,
+            order.task.partition,
+            attempt,
+            outcome,
+            max(1, self.ports.clock.now_ns() - began_ns),
+            finished.records if finished is not None else port.records,
+            port.read_bytes,
+            port.written_bytes,
+            result.size if done and result is not None else 0,
+            result is None or result.inline,
+            result.data if done and result is not None and result.inline else b"",
+            finished.updates if finished is not None else b"",
+            port.kept,
+            lost.stage if lost is not None else 0,
+            lost.lost if lost is not None else (),
+            lost.why if lost is not None else "",
+            dump_blame(error) if error is not None else b"",
+            (error.pickled or b"") if error is not None else b"",
+        )
+
+    def _interrupt(self, effect: worker.Interrupt) -> None:
+        self.attempts[effect.attempt].port.cancelled = True
+
+    # Ends.
+
+    def _return(self, effect: worker.Return) -> None:
+        order = self.orders.pop(effect.attempt, None) or _Order(0, TaskId(StageId(0), 0), Digest(""), ())
+        port = BodyPort(self.shared, order.job, order.task, effect.attempt)
+        now = self.ports.clock.now_ns()
+        report = self._report(order, effect.attempt, port, "stopped", now)
+        self.attempts[effect.attempt] = _Running(port, now, report)
+        self.loop.tell("commit", commit.Ended(effect.attempt, left_output=False, now_ns=now))
+
+    def _send_report(self, effect: commit.SendReport) -> None:
+        report = self.attempts[effect.attempt].report
+        assert report is not None, "an attempt that has ended has a report"
+        self.send(report)
+        if evicted := self.cache.evicted():
+            self.send(Evicted(evicted))
+
+    def _drop_report(self, effect: commit.DropReport) -> None:
+        self.attempts.pop(effect.attempt, None)
+
+    def _discard(self, effect: commit.Discard) -> None:
+        state = self.attempts.get(effect.attempt)
+        if state is not None:
+            state.port.discard()
+
+    def _leave(self, _: worker.Leave) -> None:
+        if not self.retired:
+            self.retired = True
+            self.ports.leave()
+
+
+def dump_blame(found: Blame) -> bytes:
+    """Write what is known about an exception as JSON: it is read by people and tests, and runs nothing."""
+    site = found.site
+    return json.dumps(
+        {
+            "summary": found.summary,
+            "text": found.text(),
+            "operator": found.operator,
+            "site": str(site) if site is not None else None,
+            "record": found.record,
+        }
+    ).encode()

@@ -1,0 +1,76 @@
+"""Everybody who looks on at one run: the story, the progress, and who shows what workers print."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from headrace.config import as_lines
+from headrace.loops.loop import Watcher
+from headrace.loops.session import Session
+from headrace.observe.printed import Printed
+from headrace.observe.progress import Display, Progress
+from headrace.observe.stories import StoryFile
+from headrace.observe.story import Line, Story
+from headrace.version import VERSION
+
+
+class Onlookers:
+    """Made before the session, because they see its first step; told of it as soon as it has a name.
+
+    Args:
+        progress: whether to show any; None: a live table in a terminal, plain lines elsewhere.
+
+    """
+
+    def __init__(self, progress: bool | None) -> None:
+        self.printed = Printed()
+        self.progress = Progress() if progress is not False else None
+        self._live = sys.stderr is not None and sys.stderr.isatty()
+        self._display: Display | None = None
+        self._early: list[Line] = []  # told before there was a file
+        self._file: StoryFile | None = None
+        self.story = Story(self._tell)
+        self.watchers: list[Watcher] = [self.story]
+        if self.progress is not None:
+            self.watchers.append(self.progress)
+
+    def _tell(self, line: Line) -> None:
+        if self._file is not None:
+            self._file.tell(line)
+        else:
+            self._early.append(line)
+
+    def begin(self, session: Session) -> None:
+        """The run has a name."""
+        file = StoryFile(session.run)
+        file.tell(
+            {
+                "t": 0.0,
+                "what": "run begun",
+                "run": session.run,
+                "version": VERSION,
+                "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                "program": sys.argv[0] if sys.argv else "",
+                "settings": as_lines(session.config),
+                **session.about(),
+            }
+        )
+        self._file = file
+        self.story.set_clock(session.now_ns)
+        early, self._early = self._early, []
+        for line in early:
+            file.tell(line)
+        if self.progress is not None:
+            self._display = Display(self.progress, live=self._live)
+
+    def close(self, session: Session) -> None:
+        """The run has ended."""
+        if self._display is not None:
+            self._display.close()
+        self.printed.close()
+        summary: dict[str, Any] = {"totals": self.story.totals, **session.summary()}
+        self.story.line("run done", **summary)
+        if self._file is not None:
+            self._file.close()

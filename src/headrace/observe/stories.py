@@ -1,0 +1,123 @@
+"""Where stories are kept after their run, and how they are read out."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from headrace.errors import UsageError
+
+KEPT = 50  # stories of this user; older ones go
+ENVIRONMENT = "HEADRACE_STORIES"
+
+
+def folder() -> Path:
+    """Return the folder of this user's stories, making it if need be."""
+    named = os.environ.get(ENVIRONMENT)
+    state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    for path in filter(None, (named, os.path.join(state, "headrace", "stories"))):
+        try:
+            os.makedirs(path, mode=0o700, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(path, os.W_OK):
+            return Path(path)
+    path = os.path.join(tempfile.gettempdir(), f"headrace-{os.getuid()}-stories")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    return Path(path)
+
+
+class StoryFile:
+    """One run's story, as it is written."""
+
+    def __init__(self, run: str) -> None:
+        self.path = folder() / f"{run}.jsonl"
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._file: IO[str] = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
+        _forget_old(self.path.parent)
+
+    def tell(self, line: dict[str, Any]) -> None:
+        """Write a line; a disk that is full loses the story, not the run."""
+        try:
+            self._file.write(json.dumps(line) + "\n")
+        except (OSError, ValueError):
+            pass
+
+    def close(self) -> None:
+        """Nothing more happens."""
+        try:
+            self._file.close()
+        except OSError:
+            pass
+
+
+def _forget_old(where: Path) -> None:
+    stories = sorted(where.glob("*.jsonl"), key=lambda path: path.stat().st_mtime if path.exists() else 0)
+    for path in stories[:-KEPT]:
+        path.unlink(missing_ok=True)
+
+
+def find(run: str | None) -> Path:
+    """Find a story by the name of its run, or a path; the latest if neither is given.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    if run is not None and os.path.exists(run):
+        return Path(run)
+    where = folder()
+    if run is None:
+        stories = sorted(where.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+        if not stories:
+            raise UsageError(f"there is no story in {where} yet. Run a job first.")
+        return stories[-1]
+    path = where / f"{run}.jsonl"
+    if not path.exists():
+        names = ", ".join(sorted(found.stem for found in where.glob("*.jsonl"))[-5:]) or "none"
+        raise UsageError(f"there is no story of run {run!r} in {where}. The latest are: {names}.")
+    return path
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Give a story's lines; a last line that was cut off is left out."""
+    with open(path, encoding="utf-8") as file:
+        for text in file:
+            try:
+                line = json.loads(text)
+            except ValueError:
+                continue
+            if isinstance(line, dict):
+                yield line
+
+
+def tell(line: dict[str, Any]) -> str:
+    """Say a line in words.
+
+    >>> tell({"t": 1.5, "what": "copy", "task": "2.7", "attempt": 9, "why": "attempt 9 on w1 is slow for its stage"})
+    '   1.500 s  copy: task 2.7, attempt 9: attempt 9 on w1 is slow for its stage'
+    """
+    named = [f"{name} {line[name]}" for name in ("job", "stage", "task", "attempt", "worker", "host") if name in line]
+    if "name" in line:
+        named.append(f"({line['name']})")
+    why = line.get("why") or line.get("how") or ""
+    rest = {
+        key: value
+        for key, value in line.items()
+        if key not in {"t", "what", "name", "why", "how", "job", "stage", "task", "attempt", "worker", "host"}
+    }
+    said = ", ".join([*named, *(f"{key}: {_short(value)}" for key, value in rest.items())])
+    parts = [part for part in (said, why) if part]
+    return f"{line.get('t', 0):8.3f} s  {line.get('what', '?')}{': ' if parts else ''}{': '.join(parts)}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {inner}" for key, inner in value.items() if inner)
+    return str(value)

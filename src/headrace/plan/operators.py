@@ -1,0 +1,211 @@
+"""The lineage graph: what was asked for, as data.
+
+An `Operator` is a node: what it computes for each partition (its body) and where its input comes from (its edges).  An
+edge is narrow (`Forward`: the same partition of the input) or wide (`Shuffle`: parts of every partition).  Nothing here
+computes; `stages` cuts the graph at its wide edges and `execute` runs the pieces.
+
+Source: Zaharia et al., "Resilient Distributed Datasets" (2012), section 4: narrow and wide dependencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from headrace.ids import OperatorId, StageId
+from headrace.plan.functions import Site, UserFunction
+from headrace.plan.partitioners import Partitioner
+
+# Sources: bodies without input.
+
+
+class Split(Struct, frozen=True):
+    """A part of one input file.
+
+    Attributes:
+        start: the first byte; the line that begins before it belongs to the split before.
+        stop: the last line to read begins before this byte; None reads to the end of what can only be read whole.
+        size, modified_ns: of the file, when the plan was made; a file that differs later is an error.
+
+    """
+
+    path: str
+    start: int
+    stop: int | None
+    size: int
+    modified_ns: int
+
+
+class ReadText(Struct, frozen=True):
+    """Lines of files; `splits[p]` are the pieces that partition p reads, in order."""
+
+    splits: tuple[tuple[Split, ...], ...]
+    encoding: str
+    errors: str
+
+
+class ReadSlices(Struct, frozen=True):
+    """Records that the program itself provided.
+
+    Attributes:
+        inline: for partition p, its pickled chunks, or None where they are too large to travel with the plan.
+        names: for partition p, the block of the program's own store that holds them otherwise.
+
+    """
+
+    inline: tuple[bytes | None, ...]
+    names: tuple[str, ...]
+
+
+class ReadRange(Struct, frozen=True):
+    """Whole numbers, which need not be sent."""
+
+    values: range
+
+
+# Bodies with input.
+
+RecordKind = Literal["map", "flat_map", "filter", "map_values", "flat_map_values", "key_by", "keys", "values", "pair"]
+
+
+class PerRecord(Struct, frozen=True):
+    """A function of one record; any number of these in a row are fused."""
+
+    kind: RecordKind
+    function: UserFunction | None = None
+
+
+class PerPartition(Struct, frozen=True):
+    """A function from the iterator over a partition to another iterator.
+
+    `indexed`: the function takes the partition's number first.
+    """
+
+    function: UserFunction
+    indexed: bool = False
+
+
+class Union(Struct, frozen=True):
+    """The partitions of one input after those of another.
+
+    Where all are partitioned alike, instead (`zipped`): one partition of each after the other.
+    """
+
+    zipped: bool = False
+
+
+class Merge(Struct, frozen=True):
+    """What arrives through a shuffle, gathered.
+
+    `how` is "combine" (one record per key), "group" (a key and all its values), "sort" (by key, then only the values) or
+    "as is" (the pairs, in the order of the map partitions).
+    """
+
+    how: Literal["combine", "group", "sort", "as is"]
+    aggregate: Aggregate | None = None
+    descending: bool = False
+
+
+class CoGroup(Struct, frozen=True):
+    """For every key of any input: the key and one group of values per input."""
+
+
+Body = ReadText | ReadSlices | ReadRange | PerRecord | PerPartition | Union | Merge | CoGroup
+
+
+class Aggregate(Struct, frozen=True):
+    """How the values of one key become one value.
+
+    `kind` lets the loop be written in C or inline where the functions are known: "reduce" has no `create` (the first value
+    starts), "count" counts records, "distinct" keeps only keys.
+    """
+
+    kind: Literal["combine", "reduce", "count", "distinct"]
+    create: UserFunction | None = None
+    merge_value: UserFunction | None = None
+    merge_combiners: UserFunction | None = None
+
+
+# Edges.
+
+
+class Forward(Struct, frozen=True, eq=False):
+    """Narrow: partition p of the operator reads partition p of its input (a union: of one of its inputs)."""
+
+    source: Operator
+
+
+class Shuffle(Struct, frozen=True, eq=False, weakref=True):
+    """Wide: every map partition writes a part for every reduce partition.
+
+    Attributes:
+        stage: names the shuffle, and the map stage that writes it.
+        combine: applied on the map side already, where that is possible.
+        keyed_by: computes the key of a record that is not a pair yet (sorting).
+
+    """
+
+    source: Operator
+    stage: StageId
+    partitioner: Partitioner
+    combine: Aggregate | None = None
+    keyed_by: UserFunction | None = None
+
+
+Edge = Forward | Shuffle
+
+
+class Operator(Struct, frozen=True, eq=False, weakref=True):
+    """A node of the lineage graph.
+
+    Attributes:
+        name: what the user called.
+        partitioner: how the keys of the result are dealt, when that is known.
+
+    """
+
+    id: OperatorId
+    name: str
+    site: Site
+    body: Body
+    inputs: tuple[Edge, ...]
+    partitions: int
+    partitioner: Partitioner | None = None
+
+
+def functions_of(operator: Operator) -> Iterator[UserFunction]:
+    """List the user's functions in an operator's body and in its wide inputs."""
+    body = operator.body
+    if isinstance(body, PerRecord | PerPartition) and body.function is not None:
+        yield body.function
+    aggregates = [body.aggregate] if isinstance(body, Merge) else []
+    for edge in operator.inputs:
+        if isinstance(edge, Shuffle):
+            aggregates.append(edge.combine)
+            if edge.keyed_by is not None:
+                yield edge.keyed_by
+    for aggregate in aggregates:
+        if aggregate is not None:
+            for function in (aggregate.create, aggregate.merge_value, aggregate.merge_combiners):
+                if function is not None:
+                    yield function
+
+
+def ancestors(operator: Operator) -> list[Operator]:
+    """List an operator and everything it depends on, inputs first, each once.  Iterative: lineages grow long."""
+    order: list[Operator] = []
+    done: set[OperatorId] = set()
+    waiting: list[tuple[Operator, bool]] = [(operator, False)]
+    while waiting:
+        node, expanded = waiting.pop()
+        if node.id in done:
+            continue
+        if expanded:
+            done.add(node.id)
+            order.append(node)
+        else:
+            waiting.append((node, True))
+            waiting.extend((edge.source, False) for edge in reversed(node.inputs))
+    return order

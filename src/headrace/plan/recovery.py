@@ -1,0 +1,73 @@
+"""Two kinds of execution, three kinds of recovery, and which of them protects a stage.
+
+The table is the project's one idea, as data; every front-end falls into one or two of its cells.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from headrace.plan.stages import Stage
+
+Execution = Literal["task", "vertex"]
+Recovery = Literal["re-run", "checkpoint", "replicate"]
+
+
+class Cell(Struct, frozen=True):
+    """One way to survive.
+
+    Attributes:
+        built: whether this version has it.
+
+    """
+
+    execution: Execution
+    recovery: Recovery
+    means: str
+    built: bool
+
+
+TABLE: tuple[Cell, ...] = (
+    Cell("task", "re-run", "lineage: lost partitions are computed again from what they were made of", True),
+    Cell("task", "checkpoint", "a long lineage is cut by writing its partitions to a shared store", False),
+    Cell("task", "replicate", "slow tasks get backup copies, and the first to commit wins", True),
+    Cell("vertex", "re-run", "its input is replayed into an empty state", False),
+    Cell("vertex", "checkpoint", "its state is restored from a consistent cut, and its input rewound to it", False),
+    Cell("vertex", "replicate", "another process holds the same state", False),
+)
+
+
+def cell(execution: Execution, recovery: Recovery) -> Cell:
+    """Look a cell up.
+
+    >>> cell("task", "re-run").built
+    True
+    """
+    return next(c for c in TABLE if (c.execution, c.recovery) == (execution, recovery))
+
+
+class Protection(Struct, frozen=True):
+    """How a stage is protected, and why so."""
+
+    cells: tuple[Cell, ...]
+    because: str
+
+
+def protection(stage: Stage, *, copies: bool) -> Protection:
+    """Say which cells of the table a stage falls in.
+
+    Args:
+        copies: whether the run makes backup copies at all.
+
+    """
+    rerun = cell("task", "re-run")
+    if stage.spec.has_effects:
+        return Protection((rerun,), "its functions have effects, so a task is re-run if lost but never copied")
+    if not copies:
+        return Protection((rerun,), "its tasks read immutable input; backup copies are switched off")
+    return Protection(
+        (rerun, cell("task", "replicate")),
+        "its tasks read immutable input and write once, so running one twice is safe",
+    )

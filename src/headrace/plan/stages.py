@@ -1,0 +1,351 @@
+"""From a lineage graph to stages: cut at the wide edges, fuse what lies between, say what each partition reads.
+
+A stage is a `Program`, the same for all of its partitions: operators in order, leaves first, and a sink.  The program
+goes to workers as one blob, in which functions are digests; a task is then two numbers, stage and partition.
+
+Source: Zaharia et al., "Resilient Distributed Datasets" (2012), section 5.1: stages are made of pipelined narrow
+dependencies and end at wide ones.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable, Collection, Iterable
+from itertools import pairwise
+from typing import Any
+
+from msgspec import Struct, field
+
+from headrace.ids import Digest, OperatorId, StageId
+from headrace.plan.functions import PROTOCOL, Site, UserFunction
+from headrace.plan.operators import Aggregate, Body, CoGroup, Forward, Merge, Operator, Shuffle, Union
+from headrace.plan.partitioners import Partitioner
+
+# What a worker is given.
+
+
+class Node(Struct, frozen=True):
+    """An operator as a worker sees it.
+
+    Attributes:
+        inputs: positions of the inputs in the program, for narrow edges.
+        reads: the map stages whose output it merges, for wide edges; aligned with `inputs`, one of the two is None.
+        offsets: for a union, where each input's partitions begin in the result.
+        cached: keep what it makes, and look there first.
+
+    """
+
+    operator: OperatorId
+    name: str
+    site: Site
+    body: Body
+    inputs: tuple[int | None, ...]
+    reads: tuple[StageId | None, ...]
+    offsets: tuple[int, ...]
+    partitions: int
+    cached: bool
+
+
+class ShuffleSink(Struct, frozen=True):
+    """Write one part per reduce partition."""
+
+    partitioner: Partitioner
+    combine: Aggregate | None
+    keyed_by: UserFunction | None
+    name: str
+    site: Site
+
+
+class ValueSink(Struct, frozen=True):
+    """Hand the iterator over the partition to a function and bring back the one value that it returns."""
+
+    function: UserFunction
+
+
+class RecordsSink(Struct, frozen=True):
+    """Bring back the records themselves; with a `limit`, no more than that many."""
+
+    limit: int | None = None
+
+
+class TextSink(Struct, frozen=True):
+    """Write each record's text as a line of one part file, aside, to be renamed when the job commits."""
+
+    directory: str
+
+
+ResultSink = ValueSink | RecordsSink | TextSink
+Sink = ShuffleSink | ResultSink
+
+
+class Program(Struct, frozen=True):
+    """What every task of a stage runs."""
+
+    nodes: tuple[Node, ...]
+    sink: Sink
+
+
+# What the scheduler is given: no functions, no data, only who needs what.
+
+
+class Reads(Struct, frozen=True):
+    """What a partition needs before it can run, as a tree.
+
+    Attributes:
+        cut: an operator whose cached partition, when some worker holds it, makes everything below needless.
+        first: where this operator's partitions begin among those of the stage.
+        stages: map stages that must be complete.
+        below: the same for what this operator is computed from.
+
+    """
+
+    cut: OperatorId | None = None
+    first: int = 0
+    stages: tuple[StageId, ...] = ()
+    below: tuple[Reads, ...] = ()
+
+
+class Segment(Struct, frozen=True):
+    """Partitions `first` to `stop` - 1 of a stage, which need the same."""
+
+    first: int
+    stop: int
+    reads: Reads
+
+
+class StageSpec(Struct, frozen=True):
+    """A stage as the scheduler sees it.
+
+    Attributes:
+        is_map: its output is a shuffle, which stays; otherwise its output goes to the program.
+        has_effects: its functions do something besides returning, so no copy of a task may run beside another.
+        preferred: for partition p, hosts that hold its input; empty where any host is as good.
+
+    """
+
+    id: StageId
+    name: str
+    partitions: int
+    is_map: bool
+    segments: tuple[Segment, ...]
+    has_effects: bool = False
+
+
+class Stage(Struct, frozen=True):
+    """Both views of a stage, with the operators that it fuses."""
+
+    spec: StageSpec
+    program: Program
+    operators: tuple[Operator, ...]
+    partitioner: Partitioner | None = None
+
+    def pack(self) -> tuple[bytes, list[UserFunction]]:
+        """Pickle the program, functions as digests; list those functions, each once."""
+        return dump_program(self.program)
+
+
+class _Builder(Struct):
+    """Collects the nodes of one stage."""
+
+    cached: frozenset[OperatorId]
+    nodes: list[Node] = field(default_factory=list)
+    places: dict[OperatorId, int] = field(default_factory=dict)
+    operators: list[Operator] = field(default_factory=list)
+    shuffles: list[Shuffle] = field(default_factory=list)
+
+    def add(self, tip: Operator) -> int:
+        """Add an operator after everything it reads through narrow edges; iterative, because chains grow long."""
+        waiting: list[tuple[Operator, bool]] = [(tip, False)]
+        while waiting:
+            operator, ready = waiting.pop()
+            if operator.id in self.places:
+                continue
+            narrow = [edge.source for edge in operator.inputs if isinstance(edge, Forward)]
+            if not ready and narrow:
+                waiting.append((operator, True))
+                waiting.extend((source, False) for source in reversed(narrow))
+            else:
+                self._append(operator)
+        return self.places[tip.id]
+
+    def _append(self, operator: Operator) -> None:
+        inputs: list[int | None] = []
+        reads: list[StageId | None] = []
+        offsets: list[int] = []
+        total = 0
+        for edge in operator.inputs:
+            offsets.append(total)
+            total += edge.source.partitions
+            if isinstance(edge, Forward):
+                inputs.append(self.places[edge.source.id])
+                reads.append(None)
+            else:
+                inputs.append(None)
+                reads.append(edge.stage)
+                self.shuffles.append(edge)
+        self.places[operator.id] = len(self.nodes)
+        self.operators.append(operator)
+        self.nodes.append(
+            Node(
+                operator.id,
+                operator.name,
+                operator.site,
+                operator.body,
+                tuple(inputs),
+                tuple(reads),
+                tuple(offsets) if _is_stacked(operator) else (),
+                operator.partitions,
+                operator.id in self.cached,
+            )
+        )
+
+
+def compile_job(
+    tip: Operator,
+    sink: ResultSink,
+    *,
+    result_stage: StageId,
+    name: str,
+    cached: frozenset[OperatorId] = frozenset(),
+    known: Collection[StageId] = (),
+    has_effects: bool = False,
+) -> list[Stage]:
+    """Cut a lineage graph into stages: parents first, the result stage last, each shuffle once.
+
+    Args:
+        known: map stages that need not be made again, nor what only they read.
+
+    """
+    stages: list[Stage] = []
+    done: set[StageId] = set(known)
+    # (operator, sink, id, name, expanded): depth first without recursion.
+    waiting: list[tuple[Operator, Sink, StageId, str, bool]] = [(tip, sink, result_stage, name, False)]
+    while waiting:
+        operator, its_sink, stage_id, its_name, expanded = waiting.pop()
+        if stage_id in done:
+            continue
+        builder = _Builder(cached)
+        builder.add(operator)
+        if not expanded:
+            waiting.append((operator, its_sink, stage_id, its_name, True))
+            for shuffle in reversed(builder.shuffles):
+                if shuffle.stage not in done:
+                    reader = _reader_of(shuffle, builder.operators)
+                    below = ShuffleSink(
+                        shuffle.partitioner, shuffle.combine, shuffle.keyed_by, reader.name, reader.site
+                    )
+                    waiting.append((shuffle.source, below, shuffle.stage, reader.name, False))
+            continue
+        done.add(stage_id)
+        is_map = isinstance(its_sink, ShuffleSink)
+        spec = StageSpec(
+            stage_id,
+            its_name,
+            operator.partitions,
+            is_map,
+            segments(operator, cached),
+            has_effects and stage_id == result_stage,
+        )
+        program = Program(tuple(builder.nodes), its_sink)
+        partitioner = its_sink.partitioner if isinstance(its_sink, ShuffleSink) else None
+        stages.append(Stage(spec, program, tuple(builder.operators), partitioner))
+    return stages
+
+
+def _reader_of(shuffle: Shuffle, operators: Iterable[Operator]) -> Operator:
+    return next(operator for operator in operators if shuffle in operator.inputs)
+
+
+def segments(tip: Operator, cached: frozenset[OperatorId]) -> tuple[Segment, ...]:
+    """Group a stage's partitions by what they need; a union's parts differ, everything else is one group."""
+    cuts = sorted({0, tip.partitions, *_borders(tip)})
+    return tuple(Segment(first, stop, _reads(tip, cached, first, 0)) for first, stop in pairwise(cuts))
+
+
+def _is_stacked(operator: Operator) -> bool:
+    """Whether an operator's partitions are those of its inputs, one input after the other."""
+    return isinstance(operator.body, Union) and not operator.body.zipped
+
+
+def _borders(tip: Operator) -> list[int]:
+    found: list[int] = []
+    waiting = [(tip, 0)]
+    while waiting:
+        operator, first = waiting.pop()
+        offset = first
+        for edge in operator.inputs:
+            if isinstance(edge, Forward):
+                waiting.append((edge.source, offset))
+                if _is_stacked(operator):
+                    found.append(offset)
+                    offset += edge.source.partitions
+    return found
+
+
+def _reads(tip: Operator, cached: frozenset[OperatorId], partition: int, first: int) -> Reads:
+    """Say what one partition needs.  Chains are walked, not recursed into, unless they branch."""
+    operator = tip
+    while True:
+        cut = operator.id if operator.id in cached else None
+        stages = tuple(edge.stage for edge in operator.inputs if isinstance(edge, Shuffle))
+        if _is_stacked(operator):
+            offset = first
+            for edge in operator.inputs:
+                if partition < offset + edge.source.partitions:
+                    break
+                offset += edge.source.partitions
+            narrow, starts = [edge.source], [offset]
+        else:
+            narrow = [edge.source for edge in operator.inputs if isinstance(edge, Forward)]
+            starts = [first] * len(narrow)
+        if cut is None and not stages and len(narrow) == 1:
+            operator, first = narrow[0], starts[0]
+            continue
+        below = tuple(_reads(source, cached, partition, start) for source, start in zip(narrow, starts, strict=True))
+        return Reads(cut, first, stages, below)
+
+
+# How a program is pickled: functions stay out.
+
+
+class _ProgramPickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, PROTOCOL)
+        self.functions: dict[Digest, UserFunction] = {}
+
+    def persistent_id(self, obj: Any) -> Any:
+        if isinstance(obj, UserFunction):
+            self.functions[obj.digest] = obj
+            return (obj.digest, obj.label, obj.site.file, obj.site.line, obj.site.function)
+        return None
+
+
+class _ProgramUnpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, load: Callable[[Digest], Callable[..., Any]]) -> None:
+        super().__init__(file)
+        self._load = load
+
+    def persistent_load(self, pid: Any) -> UserFunction:
+        digest, label, *site = pid
+        return UserFunction(self._load(digest), label, Site(*site))
+
+
+def dump_program(program: Program) -> tuple[bytes, list[UserFunction]]:
+    """Pickle a program for its workers, and list the functions that must travel beside it."""
+    buffer = io.BytesIO()
+    pickler = _ProgramPickler(buffer)
+    pickler.dump(program)
+    return buffer.getvalue(), list(pickler.functions.values())
+
+
+def load_program(blob: bytes, load: Callable[[Digest], Callable[..., Any]]) -> Program:
+    """Unpickle a program; `load` finds a function by its digest."""
+    program: Program = _ProgramUnpickler(io.BytesIO(blob), load).load()
+    return program
+
+
+def growing_structures(program: Program) -> int:
+    """Count the tables, sorts and buffers that a task of this program fills at once: they share its budget."""
+    merges = sum(isinstance(node.body, Merge | CoGroup) for node in program.nodes)
+    return max(1, merges + isinstance(program.sink, ShuffleSink))

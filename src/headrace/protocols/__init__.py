@@ -1,0 +1,1 @@
+"""Pure machines, one file each: events in, effects out; no clock, chance, I/O or logging."""

@@ -1,0 +1,575 @@
+"""The schedule machine: from jobs to offers, from attempts to results, through any loss.
+
+It offers tasks and is told which attempts were made at them, how they ended and whose output counts; it decides what is
+offered again, what is cancelled, when a job has failed and when it is done.  Which tasks there must be is the lineage's
+business (`lineage`), which deserve a copy is speculation's (`speculate`), who runs them the claim table's (`claims`).
+
+The machine can be rebuilt at any moment from the events it was told, those that `must_be_journaled`: that is its control
+journal.
+
+Source: Zaharia et al., "Resilient Distributed Datasets" (2012), section 5.1; Dean & Ghemawat, "MapReduce" (2004),
+section 3.3.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable
+from typing import Literal
+
+from headrace.config import ScheduleConfig, SpeculateConfig
+from headrace.ids import AttemptId, HostId, JobId, OperatorId, StageId, TaskId, WorkerId
+from headrace.protocols.claims import Offer
+from headrace.protocols.lineage import Change, Lineage
+from headrace.protocols.schedule_state import Attempt, Delivery, Job
+from headrace.protocols.schedule_words import (
+    NOT_JOURNALED,
+    AttemptClaimed,
+    AttemptFailed,
+    AttemptProgressed,
+    AttemptStarved,
+    AttemptStopped,
+    CacheEvicted,
+    Cancel,
+    CountUpdates,
+    DatasetUncached,
+    Deliver,
+    Effect,
+    EndStage,
+    Event,
+    FailJob,
+    FinishJob,
+    FreeShuffle,
+    HostGone,
+    JobCancelled,
+    JobSubmitted,
+    KillWorker,
+    Launch,
+    MakeOffers,
+    Note,
+    NoWorkers,
+    OutputCommitted,
+    OutputKept,
+    OutputRefused,
+    Rebuilt,
+    Reopen,
+    ResultDelivered,
+    ResultLost,
+    Settle,
+    ShuffleReleased,
+    Stalled,
+    Ticked,
+    WithdrawOffers,
+    WorkerGone,
+    WorkerJoined,
+    WorkerSuspected,
+    WorkerTrusted,
+)
+from headrace.protocols.speculate import Running, pick_backups
+from headrace.protocols.trouble import Troubles
+
+
+class Schedule:
+    """Everything that is being computed in a run."""
+
+    def __init__(self, config: ScheduleConfig, speculate: SpeculateConfig) -> None:
+        self.config, self.speculate = config, speculate
+        self.lineage = Lineage()
+        self.jobs: dict[JobId, Job] = {}
+        self.workers: dict[WorkerId, HostId] = {}
+        self.suspects: set[WorkerId] = set()
+        self.lost_hosts: set[HostId] = set()
+        self.offered: dict[TaskId, bool] = {}  # whether as a copy
+        self.attempts: dict[AttemptId, Attempt] = {}
+        self.by_task: dict[TaskId, list[AttemptId]] = {}
+        self.troubles = Troubles(config)
+        self.finished_ns: dict[StageId, list[int]] = {}  # how long finished attempts took, ascending
+        self.releasing: set[StageId] = set()
+        self.delivering: dict[TaskId, Delivery] = {}
+        self.reopened: dict[TaskId, AttemptId] = {}  # tasks not committed since the output of an attempt was lost
+        self.no_workers: str | None = None
+        self.moved_ns = 0  # when anything last got further
+        self.stall_told_ns = 0
+
+    def must_be_journaled(self, event: Event) -> bool:
+        """Whether an event is to be written down before it is taken: a machine that is rebuilt must be told it."""
+        if isinstance(event, AttemptProgressed):
+            attempt = self.attempts.get(event.attempt)
+            return attempt is not None and self.troubles.would_forgive(attempt.task, event.progress)
+        return not isinstance(event, NOT_JOURNALED)
+
+    def step(self, event: Event) -> list[Effect]:
+        """Take one event."""
+        match event:
+            case AttemptClaimed():
+                return self._claimed(event)
+            case OutputCommitted():
+                return self._committed(event)
+            case AttemptProgressed():
+                return self._progressed(event)
+            case JobSubmitted():
+                return self._submitted(event)
+            case OutputKept(attempt=attempt, worker=worker):
+                return [Settle(attempt, worker, kept=True)]
+            case OutputRefused(attempt=attempt, worker=worker, now_ns=now):
+                return [*self._ended(attempt, now), Settle(attempt, worker, kept=False)]
+            case AttemptFailed():
+                return self._failed(event)
+            case AttemptStarved():
+                return self._starved(event)
+            case AttemptStopped(attempt=attempt, worker=worker, now_ns=now):
+                return [*self._ended(attempt, now), Settle(attempt, worker, kept=False)]
+            case ResultDelivered(task=task, attempt=attempt, now_ns=now):
+                return self._delivered(task, attempt, now)
+            case ResultLost():
+                return self._result_lost(event)
+            case WorkerJoined(worker=worker, host=host, now_ns=now):
+                self.workers[worker] = host
+                self.moved_ns = now
+                return []
+            case WorkerGone():
+                return self._worker_gone(event)
+            case WorkerSuspected(worker=worker):
+                self.suspects.add(worker)
+                return []
+            case WorkerTrusted(worker=worker):
+                self.suspects.discard(worker)
+                return []
+            case HostGone(host=host, now_ns=now):
+                return self._host_gone(host, now)
+            case NoWorkers(why=why, now_ns=now):
+                self.no_workers = why
+                return [e for job in sorted(self.jobs) for e in self._fail(FailJob(job, "no workers", why), now)]
+            case JobCancelled(job=job, because=because, now_ns=now):
+                return self._fail(FailJob(job, "cancelled", because), now)
+            case CacheEvicted(worker=worker, operator=operator, partition=partition):
+                return self._follow(self.lineage.evicted(operator, partition, worker))
+            case DatasetUncached(operator=operator):
+                return self._follow(self.lineage.uncache(operator))
+            case ShuffleReleased(stage=stage):
+                self.releasing.add(stage)
+                return self._release()
+            case Ticked(now_ns=now):
+                return self._ticked(now)
+            case Rebuilt(now_ns=now):
+                return self._rebuilt(now)
+        raise AssertionError(f"{type(event).__name__} is not an event of this protocol")
+
+    # Jobs.
+
+    def _submitted(self, event: JobSubmitted) -> list[Effect]:
+        if event.job in self.jobs:
+            return []  # doubled
+        self.jobs[event.job] = Job()
+        self.moved_ns = event.now_ns
+        effects = self._follow(self.lineage.submit(event.job, event.stages, event.wanted))
+        if self.no_workers is not None:
+            return effects + self._fail(FailJob(event.job, "no workers", self.no_workers), event.now_ns)
+        return effects + self._finish_if_done(event.job, event.now_ns)
+
+    def _finish_if_done(self, job: JobId, now_ns: int) -> list[Effect]:
+        if job not in self.jobs or self.lineage.missing(job):
+            return []
+        return [FinishJob(job), *self._end(job, now_ns, "its job has finished")]
+
+    def _fail(self, failure: FailJob, now_ns: int) -> list[Effect]:
+        if failure.job not in self.jobs:
+            return []
+        return [failure, *self._end(failure.job, now_ns, "its job has ended")]
+
+    def _end(self, job: JobId, now_ns: int, because: str) -> list[Effect]:
+        result = self.lineage.result_stage(job)
+        change = self.lineage.end(job)
+        del self.jobs[job]
+        effects = self._follow(change)
+        for task in change.drop:
+            effects += self._cancel_all(task, because, now_ns)
+            self.troubles.committed(task)  # a later job that needs it begins anew
+        for attempt, state in sorted(self.attempts.items()):
+            if state.task.stage == result:  # copies that lost, and attempts at partitions that were delivered
+                effects += self._cancel(attempt, because, now_ns)
+        for task in [task for task in self.delivering if task.stage == result]:
+            del self.delivering[task]
+        return [*effects, *self._end_stage(result), *self._release()]
+
+    def _end_stage(self, stage: StageId) -> list[Effect]:
+        """Forget what is known of a stage's tasks."""
+        self.troubles.forget(stage)
+        self.finished_ns.pop(stage, None)
+        for task in [task for task in self.reopened if task.stage == stage]:
+            del self.reopened[task]
+        return [EndStage(stage)]
+
+    def _release(self) -> list[Effect]:
+        """Free shuffles that nobody refers to, as soon as nothing reads them; one may wait for another."""
+        effects: list[Effect] = []
+        freed = True
+        while freed:
+            freed = False
+            for stage in sorted(self.releasing, reverse=True):
+                if self.lineage.stage(stage) is None:
+                    self.releasing.discard(stage)
+                elif not self._running_of(stage) and self.lineage.free(stage):
+                    self.releasing.discard(stage)
+                    effects += [*self._end_stage(stage), FreeShuffle(stage)]
+                    freed = True
+        return effects
+
+    def _running_of(self, stage: StageId) -> bool:
+        return any(state.task.stage == stage for state in self.attempts.values())
+
+    # Offers.
+
+    def _follow(self, change: Change) -> list[Effect]:
+        """Do what the lineage says."""
+        effects: list[Effect] = [self._reopen(task, attempt) for task, attempt in change.lost]
+        if change.lost:
+            stages = ", ".join(str(task) for task, _ in change.lost[:8]) + (", ..." if len(change.lost) > 8 else "")
+            effects.append(Note("lost outputs", None, None, f"{len(change.lost)} map outputs are gone: {stages}"))
+        effects += self._withdraw(task for task in (*change.hold, *change.drop) if task in self.offered)
+        return effects + self._offer(change.need)
+
+    def _reopen(self, task: TaskId, attempt: AttemptId) -> Reopen:
+        self.reopened[task] = attempt
+        return Reopen(task, attempt)
+
+    def _withdraw(self, tasks: Iterable[TaskId]) -> list[Effect]:
+        back = tuple(tasks)
+        for task in back:
+            self.offered.pop(task, None)
+        return [WithdrawOffers(back)] if back else []
+
+    def _offer(self, tasks: Iterable[TaskId]) -> list[Effect]:
+        """Offer tasks that are ready, unless somebody is at them."""
+        offers: list[Offer] = []
+        copies: list[TaskId] = []  # on offer as copies of attempts that have ended meanwhile
+        jobs: dict[StageId, JobId] = {}
+        for task in tasks:
+            as_copy = self.offered.get(task)
+            if as_copy is False or not self.lineage.is_ready(task) or self._is_attempted(task):
+                continue
+            if task in self.delivering:
+                continue
+            if as_copy:
+                copies.append(task)
+            if task.stage not in jobs:
+                jobs[task.stage] = min(self.lineage.jobs_of(task.stage), default=JobId(0))
+            offers.append(Offer(task, jobs[task.stage], workers=self.lineage.holders(task)))
+        effects = self._withdraw(copies)
+        self.offered.update((offer.task, False) for offer in offers)
+        return [*effects, MakeOffers(tuple(offers))] if offers else effects
+
+    def _is_attempted(self, task: TaskId) -> bool:
+        """Whether some attempt may still bring what is needed, or has effects that none may run beside."""
+        attempts = self.by_task.get(task, ())
+        if attempts and self._has_effects(task):
+            return True
+        return any(
+            self.attempts[attempt].cancelled_ns is None and not self.attempts[attempt].doomed for attempt in attempts
+        )
+
+    def _has_effects(self, task: TaskId) -> bool:
+        spec = self.lineage.stage(task.stage)
+        return spec is not None and spec.has_effects
+
+    # Attempts.
+
+    def _claimed(self, event: AttemptClaimed) -> list[Effect]:
+        if event.attempt in self.attempts:
+            return []  # doubled
+        task = event.task
+        self.offered.pop(task, None)
+        if event.worker not in self.workers:
+            return self._offer([task])  # its worker died before we heard of the claim
+        beside = self._has_effects(task) and self._is_attempted(task)
+        doomed = event.host in self.lost_hosts
+        self.attempts[event.attempt] = Attempt(task, event.worker, event.host, event.copy, doomed=doomed)
+        self.by_task.setdefault(task, []).append(event.attempt)
+        self.moved_ns = event.now_ns
+        if beside:  # claimed twice, because of offers that crossed with a claim: give it back before it has begun
+            return self._cancel(event.attempt, "no other attempt may run beside the one that does", event.now_ns)
+        if not self.lineage.is_wanted(task):
+            return [
+                Launch(task, event.attempt, event.worker, event.copy),
+                *self._cancel(event.attempt, "nobody needs it any more", event.now_ns),
+            ]
+        return [Launch(task, event.attempt, event.worker, event.copy)]
+
+    def _progressed(self, event: AttemptProgressed) -> list[Effect]:
+        attempt = self.attempts.get(event.attempt)
+        if attempt is None:
+            return []  # ended in the meantime
+        if event.progress > attempt.progress:
+            self.moved_ns = event.now_ns
+        attempt.ran_ns, attempt.heard_ns = max(attempt.ran_ns, event.ran_ns), event.now_ns
+        attempt.progress = max(attempt.progress, event.progress)
+        self.troubles.progressed(attempt.task, attempt.progress)
+        return []
+
+    def _committed(self, event: OutputCommitted) -> list[Effect]:
+        task, attempt = event.task, self.attempts.get(event.attempt)
+        self.moved_ns = event.now_ns
+        settle = Settle(event.attempt, event.worker, kept=True)
+        discard = Settle(event.attempt, event.worker, kept=False)
+        spec = self.lineage.stage(task.stage)
+        if spec is None:  # nobody can need it any more
+            return [EndStage(task.stage), *self._ended(event.attempt, event.now_ns), discard]
+        if attempt is None or attempt.doomed:  # lost, by our account, with its worker or its host's disk
+            reopen = self._reopen(task, event.attempt)
+            return [reopen, *self._ended(event.attempt, event.now_ns), *self._offer([task]), discard]
+        effects: list[Effect] = []
+        self._forget(event.attempt)
+        for operator, partition in event.output.cached:
+            effects += self._follow(self.lineage.cached(OperatorId(operator), partition, attempt.worker))
+        self.troubles.committed(task)
+        self.offered.pop(task, None)
+        self.reopened.pop(task, None)
+        insort(self.finished_ns.setdefault(task.stage, []), event.ran_ns)
+        jobs = self.lineage.jobs_of(task.stage)
+        if event.output.updates and jobs and task not in self.jobs[jobs[0]].counted:
+            self.jobs[jobs[0]].counted.add(task)
+            effects.append(CountUpdates(jobs[0], event.attempt))
+        if spec.is_map:
+            assert event.output.where is not None
+            effects += self._follow(self.lineage.stored(task, event.output.where))
+        elif why := self._too_large(self.jobs[jobs[0]], event):
+            settle = discard
+            effects += self._fail(FailJob(jobs[0], "too large", why, task), event.now_ns)
+        else:
+            effects += self._result(jobs[0], event)
+        for other in list(self.by_task.get(task, ())):
+            effects += self._cancel(other, "another attempt was first", event.now_ns)
+        return [*effects, settle, *self._release()]  # settled last: what came along was used by then
+
+    def _too_large(self, job: Job, event: OutputCommitted) -> str:
+        size = job.result_bytes + event.output.result_bytes
+        if size <= self.config.result_bytes_max:
+            return ""
+        return (
+            f"its results come to more than {self.config.result_bytes_max:,} bytes "
+            f"({size:,} after partition {event.task.partition})"
+        )
+
+    def _result(self, job: JobId, event: OutputCommitted) -> list[Effect]:
+        self.jobs[job].result_bytes += event.output.result_bytes
+        self.delivering[event.task] = Delivery(event.attempt, event.output.result_bytes)
+        effects: list[Effect] = [Deliver(job, event.task, event.attempt, event.output.inline)]
+        if event.output.inline:
+            effects += self._delivered(event.task, event.attempt, event.now_ns)
+        return effects
+
+    def _delivered(self, task: TaskId, attempt: AttemptId, now_ns: int) -> list[Effect]:
+        delivery = self.delivering.get(task)
+        if delivery is None or delivery.attempt != attempt:
+            return []  # doubled, or its job has ended
+        del self.delivering[task]
+        self.moved_ns = now_ns
+        job = self.lineage.jobs_of(task.stage)[0]
+        effects = self._follow(self.lineage.delivered(job, task.partition))
+        return effects + self._finish_if_done(job, now_ns)
+
+    def _result_lost(self, event: ResultLost) -> list[Effect]:
+        task, delivery = event.task, self.delivering.get(event.task)
+        if delivery is None or delivery.attempt != event.attempt:
+            return []  # doubled, or its job has ended
+        del self.delivering[task]
+        self.jobs[self.lineage.jobs_of(task.stage)[0]].result_bytes -= delivery.size
+        note = Note("result lost", task, event.attempt, event.how)
+        failing = self._count_loss(task, event.attempt, event.how, event.now_ns)
+        return [note, self._reopen(task, event.attempt), *failing, *self._offer([task])]
+
+    def _failed(self, event: AttemptFailed) -> list[Effect]:
+        attempt = self.attempts.get(event.attempt)
+        settle = Settle(event.attempt, event.worker, kept=False)
+        if attempt is None or attempt.cancelled_ns is not None:
+            return [*self._ended(event.attempt, event.now_ns), settle]
+        failing = self._count_failure(attempt.task, event.attempt, event.how, event.now_ns)
+        return [settle, *failing, *self._ended(event.attempt, event.now_ns)]
+
+    def _starved(self, event: AttemptStarved) -> list[Effect]:
+        attempt = self.attempts.get(event.attempt)
+        effects: list[Effect] = [Settle(event.attempt, event.worker, kept=False)]
+        if attempt is not None:
+            effects.append(Note("starved", attempt.task, event.attempt, event.how))
+        effects += self._follow(self.lineage.outputs_lost(event.stage, event.lost))
+        if attempt is not None:
+            effects += self._follow(self.lineage.not_found(attempt.task, event.stage))
+        if attempt is not None and attempt.cancelled_ns is None:
+            effects += self._count_loss(attempt.task, event.attempt, event.how, event.now_ns)
+        return effects + self._ended(event.attempt, event.now_ns)
+
+    def _count_failure(self, task: TaskId, attempt: AttemptId, how: str, now_ns: int) -> list[Effect]:
+        why = self.troubles.failed(task, attempt, how)
+        return [Note("rerun", task, attempt, how)] if why is None else self._give_up(task, "failed", why, now_ns)
+
+    def _count_loss(self, task: TaskId, attempt: AttemptId, how: str, now_ns: int) -> list[Effect]:
+        why = self.troubles.lost(task, attempt, how)
+        return [Note("attempt lost", task, attempt, how)] if why is None else self._give_up(task, "lost", why, now_ns)
+
+    def _give_up(self, task: TaskId, kind: Literal["failed", "lost"], why: str, now_ns: int) -> list[Effect]:
+        trouble = self.troubles.take(task)
+        effects: list[Effect] = []
+        for job in self.lineage.needed_by(task):
+            failure = FailJob(job, kind, why, task, trouble.last, tuple(trouble.history))
+            effects += self._fail(failure, now_ns)
+        return effects
+
+    def _ended(self, attempt: AttemptId, now_ns: int) -> list[Effect]:
+        """An attempt is over without an output that counts."""
+        state = self.attempts.get(attempt)
+        if state is None:
+            return []  # known already
+        self._forget(attempt)
+        self.moved_ns = now_ns
+        return self._offer([state.task]) + self._release()
+
+    def _forget(self, attempt: AttemptId) -> None:
+        state = self.attempts.pop(attempt)
+        others = self.by_task[state.task]
+        others.remove(attempt)
+        if not others:
+            del self.by_task[state.task]
+
+    def _cancel_all(self, task: TaskId, because: str, now_ns: int) -> list[Effect]:
+        return [e for attempt in list(self.by_task.get(task, ())) for e in self._cancel(attempt, because, now_ns)]
+
+    def _cancel(self, attempt: AttemptId, because: str, now_ns: int) -> list[Effect]:
+        state = self.attempts[attempt]
+        if state.cancelled_ns is not None:
+            return []
+        state.cancelled_ns = now_ns
+        return [Cancel(attempt, state.worker, because)]
+
+    # Workers and hosts.
+
+    def _worker_gone(self, event: WorkerGone) -> list[Effect]:
+        if self.workers.pop(event.worker, None) is None:
+            return []  # known already, or it never joined
+        self.suspects.discard(event.worker)
+        effects: list[Effect] = []
+        mine = sorted(attempt for attempt, state in self.attempts.items() if state.worker == event.worker)
+        for attempt in mine:
+            state = self.attempts[attempt]
+            if state.cancelled_ns is not None:
+                pass  # it was to end anyway
+            elif attempt == event.culprit:
+                effects += self._count_failure(state.task, attempt, event.how, event.now_ns)
+            elif attempt == event.victim:
+                effects += self._count_loss(state.task, attempt, event.how, event.now_ns)
+        for attempt in mine:
+            if attempt in self.attempts:
+                effects += self._ended(attempt, event.now_ns)
+        return effects + self._follow(self.lineage.worker_lost(event.worker))
+
+    def _host_gone(self, host: HostId, now_ns: int) -> list[Effect]:
+        self.moved_ns = now_ns
+        self.lost_hosts.add(host)
+        for state in self.attempts.values():
+            if state.host == host:
+                state.doomed = True
+        return self._follow(self.lineage.host_lost(host))
+
+    # Time.
+
+    def _ticked(self, now_ns: int) -> list[Effect]:
+        effects: list[Effect] = []
+        for attempt, state in sorted(self.attempts.items()):
+            since = state.cancelled_ns
+            if since is not None and now_ns - since >= self.config.cancel_grace_ns and state.worker in self.workers:
+                effects.append(
+                    KillWorker(state.worker, f"attempt {attempt} of task {state.task} did not stop when asked")
+                )
+        effects += self._copies(now_ns)
+        waiting = max(self.moved_ns, self.stall_told_ns)
+        if self.jobs and now_ns - waiting >= self.config.stall_ns:
+            self.stall_told_ns = now_ns
+            effects.append(Stalled(now_ns - self.moved_ns, tuple(self._waits(now_ns))))
+        return effects
+
+    def _copies(self, now_ns: int) -> list[Effect]:
+        if self.offered or not self.attempts:
+            return []
+        busy = {state.worker for state in self.attempts.values()}
+        idle = sum(worker not in busy and worker not in self.suspects for worker in self.workers)
+        if not idle:
+            return []
+        candidates = [
+            Running(
+                state.task,
+                state.ran_ns + (now_ns - state.heard_ns if state.heard_ns else 0),
+                state.progress,
+                state.worker in self.suspects,
+            )
+            for attempts in self.by_task.values()
+            if len(attempts) == 1
+            for state in (self.attempts[attempts[0]],)
+            if state.cancelled_ns is None and self._may_copy(state)
+        ]
+        chosen = pick_backups(
+            candidates,
+            self.finished_ns,
+            copies=sum(state.copy for state in self.attempts.values()),
+            slots=len(self.workers),
+            idle=idle,
+            config=self.speculate,
+        )
+        if not chosen:
+            return []
+        offers, notes = [], []
+        for task in chosen:
+            self.offered[task] = True
+            (first,) = self.by_task[task]
+            worker = self.attempts[first].worker
+            job = min(self.lineage.jobs_of(task.stage), default=JobId(0))
+            offers.append(Offer(task, job, copy=True, avoid=(worker,)))
+            silent = worker in self.suspects
+            why = f"{worker} has fallen silent" if silent else f"attempt {first} on {worker} is slow for its stage"
+            notes.append(Note("copy", task, first, why))
+        return [*notes, MakeOffers(tuple(offers))]
+
+    def _may_copy(self, state: Attempt) -> bool:
+        spec = self.lineage.stage(state.task.stage)
+        begun = state.heard_ns > 0 or state.worker in self.suspects
+        return spec is not None and not spec.has_effects and begun and self.lineage.is_ready(state.task)
+
+    def _waits(self, now_ns: int) -> list[str]:
+        """Say what is waited for, for people."""
+        waits = []
+        if not self.workers:
+            waits.append("no worker is ready")
+        for attempt, state in sorted(self.attempts.items())[:8]:
+            silent = ", which has fallen silent" if state.worker in self.suspects else ""
+            ran = (
+                f"has run for {(state.ran_ns + now_ns - state.heard_ns) / 1e9:.0f} s"
+                if state.heard_ns
+                else "has not begun"
+            )
+            waits.append(f"task {state.task}: attempt {attempt} on {state.worker}{silent} {ran}")
+        if self.offered:
+            some = ", ".join(str(task) for task in sorted(self.offered)[:8])
+            waits.append(f"offered and not claimed: {some}{', ...' if len(self.offered) > 8 else ''}")
+        for task, delivery in sorted(self.delivering.items())[:8]:
+            waits.append(f"the result of task {task} (attempt {delivery.attempt}) is on its way to the program")
+        for job in sorted(self.jobs):
+            result = self.lineage.result_stage(job)
+            wanted, held = self.lineage.waiting(result)
+            waits.append(f"job {job} waits for {wanted} partitions of stage {result}, {held} of them for their input")
+        return waits
+
+    def _rebuilt(self, now_ns: int) -> list[Effect]:
+        """Ask again for everything that may have been asked for in vain."""
+        self.moved_ns = now_ns
+        effects: list[Effect] = [Reopen(task, attempt) for task, attempt in sorted(self.reopened.items())]
+        ready = [TaskId(stage, p) for stage in self.lineage.alive() for p in self.lineage.ready(stage)]
+        self.offered.clear()
+        effects += self._withdraw(ready)  # as copies, perhaps
+        effects += self._offer(ready)
+        for attempt, state in sorted(self.attempts.items()):
+            if state.cancelled_ns is None:
+                effects.append(Launch(state.task, attempt, state.worker, state.copy))
+            else:
+                state.cancelled_ns = now_ns
+                effects.append(Cancel(attempt, state.worker, "asked again"))
+        for task, delivery in sorted(self.delivering.items()):
+            effects.append(Deliver(self.lineage.jobs_of(task.stage)[0], task, delivery.attempt, inline=False))
+        return effects + self._release()

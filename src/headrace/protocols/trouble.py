@@ -1,0 +1,80 @@
+"""How much may go wrong with a task before its job is given up: its own failures, and losses that are not its fault.
+
+The two counts, and forgetting losses when an attempt gets further than any before, are ours; a limit on failures is that of
+MapReduce and Spark.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from headrace.config import ScheduleConfig
+from headrace.ids import AttemptId, StageId, TaskId
+
+
+class Trouble(Struct):
+    """What has gone wrong with one task so far.
+
+    Attributes:
+        furthest: thousandths that some attempt reached.
+        last: the last attempt that failed by its own fault.
+        history: one line for each attempt that counted, oldest first.
+
+    """
+
+    failures: int = 0
+    losses: int = 0
+    furthest: int = 0
+    last: AttemptId | None = None
+    history: list[str] = field(default_factory=list)
+
+
+class Troubles:
+    """The troubled tasks of a run; most tasks are none."""
+
+    def __init__(self, config: ScheduleConfig) -> None:
+        self._config = config
+        self._of: dict[TaskId, Trouble] = {}
+
+    def failed(self, task: TaskId, attempt: AttemptId, how: str) -> str | None:
+        """Count a failure; say why the task is given up, if it is."""
+        trouble = self._of.setdefault(task, Trouble())
+        trouble.failures += 1
+        trouble.last = attempt
+        trouble.history.append(f"attempt {attempt}: {how}")
+        if trouble.failures < self._config.max_failures:
+            return None
+        return f"task {task} failed {'once' if trouble.failures == 1 else f'{trouble.failures} times'}"
+
+    def lost(self, task: TaskId, attempt: AttemptId, how: str) -> str | None:
+        """Count a loss; say why the task is given up, if it is."""
+        trouble = self._of.setdefault(task, Trouble())
+        trouble.losses += 1
+        trouble.history.append(f"attempt {attempt}: {how}")
+        if trouble.losses < self._config.max_losses:
+            return None
+        return f"task {task} was lost {trouble.losses} times without getting further"
+
+    def progressed(self, task: TaskId, progress: int) -> None:
+        """An attempt got so far; if none got further before, the losses until then are forgiven."""
+        if self.would_forgive(task, progress):
+            trouble = self._of[task]
+            trouble.furthest, trouble.losses = progress, 0
+
+    def would_forgive(self, task: TaskId, progress: int) -> bool:
+        """Whether `progressed` would change anything."""
+        trouble = self._of.get(task)
+        return trouble is not None and progress > trouble.furthest
+
+    def take(self, task: TaskId) -> Trouble:
+        """Return what went wrong with a task that is given up; a later job begins anew."""
+        return self._of.pop(task)
+
+    def forget(self, stage: StageId) -> None:
+        """A stage is over."""
+        for task in [task for task in self._of if task.stage == stage]:
+            del self._of[task]
+
+    def committed(self, task: TaskId) -> None:
+        """The task is done; what went wrong before is of no interest any more, should it have to be run again."""
+        self._of.pop(task, None)

@@ -1,0 +1,26 @@
+"""Waiting, in threads."""
+
+from __future__ import annotations
+
+import threading
+
+from headrace.ports import Flag
+
+
+class ThreadGate:
+    """Flags are events; between chunks there is nothing to do, because the world goes on by itself."""
+
+    def flag(self) -> threading.Event:
+        """Make something to wait for."""
+        return threading.Event()
+
+    def wait(self, flag: Flag) -> None:
+        """Sleep until it has happened; a signal's handler may raise out of here."""
+        assert isinstance(flag, threading.Event)
+        flag.wait()
+
+    def pause(self, records: int) -> None:
+        """Nothing to do."""
+
+    def confirm(self) -> None:
+        """Nothing to do: the program's threads touch nothing that a fork could spoil."""

@@ -1,0 +1,182 @@
+"""Where simulated processes come from and go to, and the disasters that befall them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from headrace.config import MS, Config
+from headrace.ids import AttemptId, HostId, WorkerId
+from headrace.ports import Exit, Phase
+from headrace.sim.disk import SimDisk
+from headrace.sim.faults import Fault, choose
+from headrace.sim.network import Wire
+from headrace.sim.process import SimProcess
+from headrace.sim.world import World
+from headrace.store.layout import Layout
+
+START_NS = (20 * MS, 200 * MS)
+NOTICE_NS = 1 * MS  # from a death to its being told
+SIGKILL = 9
+PROGRAM = "program"
+
+
+class Supervisor(Protocol):
+    """Who is told what becomes of processes: the controller."""
+
+    def exited(self, worker: WorkerId, exit_: Exit) -> None:
+        """A process has ended."""
+        ...
+
+    def launch_failed(self, worker: WorkerId, why: str) -> None:
+        """A process could not be started."""
+        ...
+
+    def host_lost(self, host: HostId) -> None:
+        """A host's disk is gone."""
+        ...
+
+
+class SimPlace:
+    """Launches, kills and buries simulated workers."""
+
+    def __init__(self, world: World, wire: Wire, disk: SimDisk, config: Config) -> None:
+        self._world, self._wire, self._disk, self._config = world, wire, disk, config
+        self._layout = Layout(disk.root)
+        self.processes: dict[WorkerId, SimProcess] = {}
+        self.supervisor: Supervisor | None = None
+        self.soon: Callable[[str, int, Callable[[], None]], None] = lambda label, delay, action: None  # in the program
+        self._pids = 1000
+        self.slow: dict[HostId, float] = {}
+        self._destroyed: set[HostId] = set()
+        self.struck: list[tuple[str, Phase]] = []  # which faults hit something, and what it was doing
+
+    # The port.
+
+    def launch(self, worker: WorkerId, host: HostId) -> None:
+        """Start a worker after a while."""
+        delay = self._world.chance("start").randrange(*START_NS)
+        self._world.later(delay, f"{worker} starts", lambda: self._start(worker, host))
+
+    def _start(self, worker: WorkerId, host: HostId) -> None:
+        if host in self._destroyed:
+            supervisor = self.supervisor
+            assert supervisor is not None
+            why = f"{worker} was not started: its host {host} is lost"
+            self.soon(f"misses {worker}", NOTICE_NS, lambda: supervisor.launch_failed(worker, why))
+            return
+        self._pids += 1
+        self._wire.host_of[str(worker)] = str(host)
+        process = SimProcess(self._world, self._wire, self._disk, worker, host, self._pids, self._config)
+        process.slowness = self.slow.get(host, 1.0)
+        # It was told to leave when idle; or it has lost the program, which ends it whatever it does.
+        process.left = lambda: self._end(process, None, SIGKILL) if process.attempt else self._end(process, 0, None)
+        self.processes[worker] = process
+        peer = process.network.connect(PROGRAM)
+        process.loop.greet(peer, process.pid)
+        self._tick(process)
+
+    def _tick(self, process: SimProcess) -> None:
+        def tick() -> None:
+            process.loop.tick()
+            self._tick(process)
+
+        process.happen("ticks", self._config.membership.heartbeat_ns, tick)
+
+    def kill(self, worker: WorkerId) -> None:
+        """End a worker at once."""
+        process = self.processes.get(worker)
+        if process is not None:
+            self._end(process, None, SIGKILL, asked=True)
+
+    def pid(self, worker: WorkerId) -> int | None:
+        """Return the made-up number of a process that has not ended."""
+        process = self.processes.get(worker)
+        return process.pid if process is not None else None
+
+    def probe(self, worker: WorkerId) -> int | None:
+        """A process that runs uses time; one that is paused does not."""
+        process = self.processes.get(worker)
+        if process is None:
+            return None
+        return 0 if process.paused else self._world.time_ns
+
+    def destroy(self, host: HostId) -> None:
+        """Lose a host: its workers, and its disk."""
+        self._destroyed.add(host)
+        supervisor = self.supervisor
+        assert supervisor is not None
+        self.soon(f"loses {host}", NOTICE_NS, lambda: supervisor.host_lost(host))
+        for process in [process for process in self.processes.values() if process.host == host]:
+            self._end(process, None, SIGKILL)
+        self._disk.drop(self._layout.host(host))
+
+    def _end(self, process: SimProcess, code: int | None, signal: int | None, *, asked: bool = False) -> None:
+        if not process.alive:
+            return
+        phase, attempt = process.phase, process.attempt
+        process.crash()
+        del self.processes[process.id]
+        process.network.shut()
+        self._disk.drop(self._layout.own(process.host, process.id))
+        exit_ = Exit(code, signal, asked, (), (), phase, AttemptId(attempt) if attempt else None)
+        supervisor = self.supervisor
+        assert supervisor is not None
+        self.soon(f"buries {process.id}", NOTICE_NS, lambda: supervisor.exited(process.id, exit_))
+
+    # Disasters.
+
+    def strike(self, worker: WorkerId) -> None:
+        """End a worker as a disaster would."""
+        process = self.processes.get(worker)
+        if process is not None:
+            self.struck.append(("crash", process.phase))
+            self._end(process, None, SIGKILL)
+
+    def befall(self, fault: Fault) -> None:
+        """Let a fault happen to something that is there."""
+        world = self._world
+        name = choose(sorted(self.processes), fault.pick)
+        process = self.processes[WorkerId(name)] if name is not None else None
+        match fault.kind:
+            case "crash" if process is not None:
+                self.strike(process.id)
+            case "pause" if process is not None and not process.paused:
+                self.struck.append(("pause", process.phase))
+                process.paused = True
+                world.later(fault.for_ns, f"{process.id} wakes", process.unpause)
+            case "host" if process is not None:
+                self.struck.append(("host", process.phase))
+                self.destroy(process.host)
+            case "slow" if process is not None:
+                self.struck.append(("slow", process.phase))
+                process.slowness = self.slow[process.host] = 2.0 + fault.pick % 30
+            case "corrupt":
+                self._corrupt(fault.pick)
+            case "partition":
+                self._cut(fault)
+            case _:
+                pass  # nobody is there for it to happen to
+
+    def _corrupt(self, pick: int) -> None:
+        """Flip a bit of some map output, or lose it altogether."""
+        path = choose(sorted(p for p in self._disk.files if "/shuffle/" in p and p.endswith(".data")), pick)
+        if path is None:
+            return
+        content = self._disk.files[path]
+        self.struck.append(("corrupt", "idle"))
+        if pick % 3 == 0 or not content:
+            del self._disk.files[path]
+        else:
+            content[pick % len(content)] ^= 1 << pick % 8
+
+    def _cut(self, fault: Fault) -> None:
+        hosts = sorted({str(process.host) for process in self.processes.values()} | {PROGRAM})
+        one = choose(hosts, fault.pick)
+        other = choose([host for host in hosts if host != one], fault.pick // 7)
+        if one is None or other is None:
+            return
+        path = (min(one, other), max(one, other))
+        self.struck.append(("partition", "idle"))
+        self._wire.partition(path)
+        self._world.later(fault.for_ns, f"{path} heals", lambda: self._wire.heal(path))

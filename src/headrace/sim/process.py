@@ -1,0 +1,107 @@
+"""One simulated worker process: a worker's loop, alive, paused or dead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from headrace.config import Config
+from headrace.ids import HostId, WorkerId
+from headrace.loops.work import WorkerLoop, WorkerPorts
+from headrace.ports import Phase
+from headrace.sim.bodies import Body, SimCrash, SimGate, SimRunner
+from headrace.sim.disk import SimDisk, SimFiles
+from headrace.sim.network import SimNetwork, Wire
+from headrace.sim.world import World
+
+MEMORY_BYTES = 24 << 20
+
+
+class SimProcess:
+    """What a crash, a pause or a slow machine happens to.
+
+    Attributes:
+        slowness: how many times longer everything takes here.
+        charged_ns: virtual time that the running body owes for its use of the disk.
+
+    """
+
+    def __init__(
+        self, world: World, wire: Wire, disk: SimDisk, worker: WorkerId, host: HostId, pid: int, config: Config
+    ) -> None:
+        self.world, self.id, self.host, self.pid = world, worker, host, pid
+        self.alive, self.paused = True, False
+        self.slowness = 1.0
+        self.charged_ns = 0
+        self.body: Body | None = None
+        self.phase: Phase = "idle"
+        self.attempt = 0
+        self._held: list[Callable[[], None]] = []  # what would have happened while it was paused
+        self.network = SimNetwork(wire, str(worker), self)
+        self.left: Callable[[], None] = lambda: None
+        ports = WorkerPorts(
+            world,
+            self.network,
+            SimFiles(disk, self),
+            SimRunner(self),
+            SimGate(self),
+            self,
+            lambda blob: None,  # `__main__` is the program's own here
+            lambda: MEMORY_BYTES,
+            self._leave,
+        )
+        self.loop = WorkerLoop(worker, host, str(worker), disk.root, config, ports)
+        self.network.endpoint = self.loop
+
+    def note(self, phase: Phase, attempt: int) -> None:
+        """Keep what it is doing, for those who find it dead."""
+        self.phase, self.attempt = phase, attempt
+
+    def check(self) -> None:
+        """Unwind whatever is still running in a dead process."""
+        if not self.alive:
+            raise SimCrash
+
+    def _leave(self) -> None:
+        self.world.later(0, f"{self.id} leaves", self.left)
+
+    # Turns.
+
+    def happen(self, label: str, delay_ns: int, action: Callable[[], None]) -> None:
+        """Have something happen in this process, if it lives then; later, if it is paused then."""
+        self.world.later(delay_ns, f"{self.id} {label}", lambda: self._now(action))
+
+    def _now(self, action: Callable[[], None]) -> None:
+        if not self.alive:
+            return
+        if self.paused:
+            self._held.append(action)
+            return
+        action()
+        self.run()
+
+    def run(self) -> None:
+        """Run its loop until nothing waits."""
+        if self.alive:
+            self.loop.loop.run()
+
+    def resume(self, body: Body, delay_ns: int) -> None:
+        """Give a body its next turn."""
+        self.happen("runs", delay_ns, lambda: self._turn(body))
+
+    def _turn(self, body: Body) -> None:
+        if self.body is body and not body.ended:
+            body.turn()
+
+    def unpause(self) -> None:
+        """Go on as if nothing had happened."""
+        self.paused = False
+        held, self._held = self._held, []
+        for action in held:
+            self._now(action)
+
+    def crash(self) -> None:
+        """Die at once; what the body was doing is unwound without touching anything."""
+        self.alive = False
+        self._held.clear()
+        if self.body is not None and not self.body.ended:
+            self.body.turn()

@@ -1,0 +1,205 @@
+"""A run in a simulated world: the program's own functions are really called, on a cluster that is not there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from headrace.config import MS, Config, MemoryConfig
+from headrace.errors import ContextClosed
+from headrace.ids import Digest, HostId, JobId, OperatorId, RunId, StageId, WorkerId
+from headrace.loops.controller import Controller, ControllerPorts
+from headrace.loops.jobs import JobHandle, JobRequest
+from headrace.loops.loop import Watcher
+from headrace.loops.session import WorkerInfo, snapshot
+from headrace.ports import Files, Flag
+from headrace.sim.bodies import SimFlag
+from headrace.sim.disk import SimDisk, SimFiles
+from headrace.sim.faults import FaultPlan, draw_plan
+from headrace.sim.network import SimNetwork, Wire
+from headrace.sim.place import PROGRAM, SimPlace
+from headrace.sim.world import World
+
+TICK_NS = 100 * MS
+WORKERS = 4
+MEMORY_BYTES = 256 << 20
+
+
+class ProgramGate:
+    """Where the user's program waits: it has the world go on."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.baton = threading.RLock()  # of the program's threads, one at a time moves the world
+
+    def flag(self) -> SimFlag:
+        """Make something to wait for."""
+        return SimFlag()
+
+    def wait(self, flag: Flag) -> None:
+        """Let the world go on until it has happened."""
+        while not flag.is_set():
+            with self.baton:
+                if not flag.is_set():
+                    self._world.step()
+
+    def pause(self, records: int) -> None:
+        """Nothing to do."""
+
+    def confirm(self) -> None:
+        """Nothing to do."""
+
+
+class SimSession:
+    """One run under one seed.
+
+    Attributes:
+        plan: the faults that were drawn.
+
+    """
+
+    def __init__(self, config: Config, watchers: Iterable[Watcher], real: Files) -> None:
+        self.config = replace(
+            config,
+            workers=config.workers or max(WORKERS, config.hosts),
+            memory=config.memory or MemoryConfig(worker_bytes=MEMORY_BYTES),
+        )
+        self.world = World(config.seed)
+        self.run = RunId(f"sim-{config.seed}")
+        self.disk = SimDisk(f"/headrace-sim-{config.seed}", real)
+        self.files: Files = SimFiles(self.disk)
+        self.wire = Wire(self.world)
+        self.gate = ProgramGate(self.world)
+        self.place = SimPlace(self.world, self.wire, self.disk, self.config)
+        network = SimNetwork(self.wire, PROGRAM, self)
+        ports = ControllerPorts(self.world, network, self.files, self.place, self.gate)
+        self.controller = Controller(self.config, self.disk.root, ports, PROGRAM)
+        self.controller.loop.watchers.extend(watchers)
+        network.endpoint = self.controller
+        self.place.supervisor = self.controller
+        self.place.soon = self.happen
+        self.plan: FaultPlan = draw_plan(config.faults, self.config.workers, self.world.chance("faults"))
+        self._begun = self._closed = False
+        self.happen("opens", 0, self.controller.open)
+        self._tick()
+
+    # The program, as a process of the world.
+
+    def happen(self, label: str, delay_ns: int, action: Callable[[], None]) -> None:
+        """Have something happen in the program's loop."""
+
+        def now() -> None:
+            action()
+            self.controller.run()
+
+        self.world.later(delay_ns, f"program {label}", now)
+
+    def _tick(self) -> None:
+        def tick() -> None:
+            self.controller.tick()
+            self._tick()
+
+        self.happen("ticks", TICK_NS, tick)
+
+    def _begin_faults(self) -> None:
+        """Faults are due from the first job on."""
+        self._begun = True
+        self.wire.lose, self.wire.double = self.plan.loss, self.plan.double
+        for fault in self.plan.faults:
+            self.world.later(fault.at_ns, f"fault {fault.kind}", lambda fault=fault: self.place.befall(fault))  # type: ignore[misc]
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ContextClosed("this context is closed. Connect anew with headrace.connect().")
+
+    # The session.
+
+    def now_ns(self) -> int:
+        """Return virtual time."""
+        return self.world.time_ns
+
+    def about(self) -> dict[str, Any]:
+        """Say what was drawn."""
+        return {"seed": self.world.seed, "faults drawn": self.plan.describe()}
+
+    def summary(self) -> dict[str, Any]:
+        """Say what came of it; the trace is the same for the same seed."""
+        return {
+            "seed": self.world.seed,
+            "trace": self.world.trace,
+            "events": self.world.events,
+            "simulated_s": self.world.time_ns / 1e9,
+            "faults hit": [f"{kind} during {phase}" for kind, phase in self.place.struck],
+        }
+
+    def submit(self, request: JobRequest) -> JobHandle:
+        """Have a job run."""
+        self._check()
+        handle = JobHandle(request, self.gate.flag(), self.gate.flag(), self.gate.flag())
+        with self.gate.baton:
+            if not self._begun:
+                self._begin_faults()
+            self.happen(f"submits {request.id}", 0, lambda: self.controller.submit(handle))
+        return handle
+
+    def wait(self, flag: Flag) -> None:
+        """Let the world go on until something has happened."""
+        self.gate.wait(flag)
+
+    def cancel(self, job: JobId, because: str) -> None:
+        """Have a job end."""
+        self.happen(f"cancels {job}", 0, lambda: self.controller.cancel(job, because))
+
+    def provide(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Put a block into the program's own store."""
+        self._check()
+        self.controller.provide(name, pieces)
+
+    def withdraw(self, name: str) -> None:
+        """Remove a block from the program's own store."""
+        self.happen("withdraws", 0, lambda: self.controller.withdraw(name))
+
+    def release(self, stage: StageId) -> None:
+        """No dataset refers to a shuffle any more."""
+        if not self._closed:
+            self.happen(f"releases {stage}", 0, lambda: self.controller.release(stage))
+
+    def keep(self, operator: OperatorId) -> None:
+        """A dataset is to be kept."""
+        self.controller.cached.add(operator)
+
+    def uncache(self, operator: OperatorId) -> None:
+        """A dataset is not to be kept any more."""
+        self.happen(f"uncaches {operator}", 0, lambda: self.controller.uncache(operator))
+
+    def share_main(self, digest: Digest, blob: bytes) -> None:
+        """Have classes of `__main__` known: they are, in the one process there is."""
+        self.controller.share_main(digest, blob)
+
+    def finished(self) -> frozenset[StageId]:
+        """Return the shuffles that are complete."""
+        return self.controller.scheduler.lineage.finished()
+
+    def workers(self) -> tuple[WorkerInfo, ...]:
+        """Return the workers that live."""
+        return snapshot(self.controller)
+
+    def kill_worker(self, worker: WorkerId) -> None:
+        """End a worker's process."""
+        self.place.strike(worker)
+
+    def kill_host(self, host: HostId) -> None:
+        """Lose a host with its disk."""
+        self.place.destroy(host)
+
+    def close(self) -> None:
+        """End the world: bodies that still run are unwound."""
+        if self._closed:
+            return
+        self._closed = True
+        for process in list(self.place.processes.values()):
+            process.crash()
+        self.place.processes.clear()

@@ -1,0 +1,151 @@
+"""A map task's output: one data file, whatever the number of reducers, and one index.
+
+The index has, for each reduce partition, where its part lies in the data file, how long it is and how many records it has.
+The data file is put in place before the index, so an index promises that the data are there.
+
+Source: Spark's sort-based shuffle, for the two files; the format is ours.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from zlib import crc32
+
+from msgspec import Struct
+
+from headrace.ports import Bytes, Files, ReadFile, WriteFile
+
+HEAD = struct.Struct("<4sI")
+ENTRY = struct.Struct("<QQQ")
+TAIL = struct.Struct("<I")
+MAGIC = b"hri1"
+OPEN_MAX = 128
+
+
+class Broken(OSError):
+    """An index that is not one, or does not fit its data; a file that has become shorter."""
+
+
+class Part(Struct, frozen=True):
+    """One reduce partition's part of a map output."""
+
+    offset: int
+    length: int
+    records: int
+
+
+class MapOutputFiles:
+    """Writes a map output aside, part by part."""
+
+    def __init__(self, files: Files, path: str, partitions: int) -> None:
+        self._files, self.path, self._partitions = files, path, partitions
+        self._data: WriteFile = files.create(f"{path}.data")
+        self._parts: list[Part] = []
+        self._at = 0
+
+    def part(self, pieces: Iterable[Bytes], records: int) -> None:
+        """Write the next reduce partition's part."""
+        start = self._at
+        for piece in pieces:
+            self._data.write(piece)
+            self._at += len(piece)
+        self._parts.append(Part(start, self._at - start, records))
+
+    def finish(self) -> int:
+        """Write the index; return the bytes of data."""
+        assert len(self._parts) == self._partitions, "every reduce partition has a part, if only an empty one"
+        self._data.close()
+        entries = b"".join(ENTRY.pack(part.offset, part.length, part.records) for part in self._parts)
+        body = HEAD.pack(MAGIC, len(self._parts)) + entries
+        index = self._files.create(f"{self.path}.index")
+        try:
+            index.write(body + TAIL.pack(crc32(body)))
+        finally:
+            index.close()
+        return self._at
+
+    def publish(self, path: str) -> None:
+        """Put both files where readers look for them, the index last."""
+        self._files.make_dirs(path.rpartition("/")[0])
+        self._files.rename(f"{self.path}.data", f"{path}.data")
+        self._files.rename(f"{self.path}.index", f"{path}.index")
+
+
+def remove_map_output(files: Files, path: str) -> None:
+    """Remove both files, the index first."""
+    files.remove(f"{path}.index")
+    files.remove(f"{path}.data")
+
+
+class MapOutputReader:
+    """Reads parts of map outputs; keeps the files that were used last open."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._open: OrderedDict[str, tuple[ReadFile, bytes]] = OrderedDict()
+
+    def part(self, path: str, number: int) -> tuple[ReadFile, Part]:
+        """Find a part.
+
+        Raises:
+            FileNotFoundError: there is no such output.  Broken: it is damaged.
+
+        """
+        found = self._open.get(path)
+        if found is None:
+            found = self._open[path] = self._load(path)
+            if len(self._open) > OPEN_MAX:
+                _, (oldest, _) = self._open.popitem(last=False)
+                oldest.close()
+        else:
+            self._open.move_to_end(path)
+        data, entries = found
+        if not 0 <= number < len(entries) // ENTRY.size:
+            raise Broken(f"the index has no part {number}")
+        part = Part(*ENTRY.unpack_from(entries, number * ENTRY.size))
+        if part.offset + part.length > data.size:
+            raise Broken(
+                f"the data file has {data.size:,} bytes, and part {number} ends at {part.offset + part.length:,}"
+            )
+        return data, part
+
+    def _load(self, path: str) -> tuple[ReadFile, bytes]:
+        index = self._files.open(f"{path}.index")
+        try:
+            raw = index.pread(0, index.size)
+        finally:
+            index.close()
+        if len(raw) < HEAD.size + TAIL.size or TAIL.unpack(raw[-TAIL.size :])[0] != crc32(raw[: -TAIL.size]):
+            raise Broken("the index has a wrong checksum")
+        magic, count = HEAD.unpack_from(raw)
+        entries = raw[HEAD.size : -TAIL.size]
+        if magic != MAGIC or len(entries) != count * ENTRY.size:
+            raise Broken("the index is not one of ours")
+        return self._files.open(f"{path}.data"), entries
+
+    def forget(self, prefix: str) -> None:
+        """Close what lies under a folder that is about to go."""
+        for path in [path for path in self._open if path.startswith(prefix)]:
+            self._open.pop(path)[0].close()
+
+    def close(self) -> None:
+        """Close everything."""
+        self.forget("")
+
+
+def read_range(file: ReadFile, offset: int, length: int, piece: int) -> Iterator[bytes]:
+    """Read a range of a file in pieces.
+
+    Raises:
+        Broken: the file ends before the range does.
+
+    """
+    end = offset + length
+    while offset < end:
+        data = file.pread(offset, min(piece, end - offset))
+        if not data:
+            raise Broken(f"the file ends at byte {offset:,}, and {end:,} were expected")
+        yield data
+        offset += len(data)

@@ -1,0 +1,55 @@
+"""What all tests share: seeds that are printed, stories that go nowhere near the user's, contexts that are closed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import headrace
+from headrace.context import Context
+
+BOOKS = Path(__file__).parents[1] / "examples" / "books"
+SHARED = Path(os.environ.get("HEADRACE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+settings.register_profile(
+    "headrace", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile("headrace")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_stories(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["HEADRACE_STORIES"] = str(tmp_path_factory.mktemp("stories"))
+
+
+@pytest.fixture(scope="session")
+def books() -> list[str]:
+    """The books of the repository."""
+    return sorted(str(path) for path in BOOKS.glob("*.txt"))
+
+
+@pytest.fixture(scope="session")
+def library() -> list[str]:
+    """All books of the shared data, where they are."""
+    found = sorted(str(path) for path in (SHARED / "text").glob("*.txt"))
+    if not found:
+        pytest.skip("the shared data are not here (see HEADRACE_TEST_DATA)")
+    return found
+
+
+@pytest.fixture
+def inline() -> Iterator[Context]:
+    """A context in this process."""
+    with headrace.connect("inline://", progress=False) as ctx:
+        yield ctx
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[Context]:
+    """A context with two worker processes, shared by the tests of a module."""
+    with headrace.connect("local://?workers=2", progress=False) as ctx:
+        yield ctx
