@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from headrace.dataset import actions, keyed, narrow, outputs
+from headrace.dataset.frames import action
 from headrace.errors import ClosureError, UsageError
 from headrace.execute.groups import Group
 from headrace.plan.explain import explain
@@ -250,23 +251,28 @@ class Dataset(Generic[T]):
 
     # Actions.
 
+    @action
     def collect(self) -> list[T]:
         """Bring all records to the program, in the order of the partitions."""
         return actions.collect(self._engine, self._operator)
 
+    @action
     def collect_as_map(self: Dataset[tuple[K, V]]) -> dict[K, V]:
         """Bring all pairs as a dictionary; of equal keys the last counts."""
         return actions.collect_as_map(self._engine, self._operator)
 
+    @action
     def count(self) -> int:
         """Count the records."""
         return actions.count(self._engine, self._operator)
 
+    @action
     def sum(self) -> T:
         """Add the records, beginning with 0."""
         total: T = actions.add_up(self._engine, self._operator)
         return total
 
+    @action
     def reduce(self, f: Callable[[T, T], T]) -> T:
         """Merge all records with an associative function.
 
@@ -277,10 +283,12 @@ class Dataset(Generic[T]):
         merged: T = actions.reduce(self._engine, self._operator, f)
         return merged
 
+    @action
     def take(self, num: int) -> list[T]:
         """Bring the first records, computing no more partitions than that takes."""
         return actions.take(self._engine, self._operator, num)
 
+    @action
     def first(self) -> T:
         """Bring the first record.
 
@@ -291,6 +299,7 @@ class Dataset(Generic[T]):
         found: T = actions.first(self._engine, self._operator)
         return found
 
+    @action
     def top(self, num: int, key: Callable[[T], Any] | None = None) -> list[T]:
         """Bring the largest records, the largest first.
 
@@ -299,14 +308,17 @@ class Dataset(Generic[T]):
         """
         return actions.top(self._engine, self._operator, num, key)
 
+    @action
     def count_by_key(self: Dataset[tuple[K, V]]) -> defaultdict[K, int]:
         """Count how often each key occurs."""
         return actions.count_by_key(self._engine, self._operator)
 
+    @action
     def count_by_value(self: Dataset[K]) -> defaultdict[K, int]:
         """Count how often each record occurs."""
         return actions.count_by_value(self._engine, self._operator)
 
+    @action
     def foreach(self, f: Callable[[T], Any]) -> None:
         """Call a function for every record, for its effect.  A task that is lost is run again; none is copied."""
         actions.foreach(self._engine, self._operator, f)
@@ -315,6 +327,7 @@ class Dataset(Generic[T]):
         """Iterate over all records, holding one partition at a time."""
         return actions.to_local_iterator(self._engine, self._operator)
 
+    @action
     def save_as_text_file(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write each record's text as a line, in one file for each partition, all or nothing.
 
