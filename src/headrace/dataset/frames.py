@@ -21,4 +21,4 @@ def action(method: A) -> A:
         except JobFailed as error:
             raise error.with_traceback(None) from error.__cause__
 
-    return cast(A, run)
+    return cast("A", run)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+MAXRSS = 1 if sys.platform == "darwin" else 1024  # bytes in the unit of `ru_maxrss`
 
 
 def anonymous_bytes(pid: int | str = "self") -> int:
@@ -16,7 +18,7 @@ def anonymous_bytes(pid: int | str = "self") -> int:
             fields = file.read().split()
         return (int(fields[1]) - int(fields[2])) * PAGE
     except (OSError, IndexError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if pid == "self" else 0
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS if pid == "self" else 0
 
 
 def processor_ns(pid: int) -> int | None:

@@ -7,7 +7,6 @@ them, so only the loop's thread launches.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import signal
@@ -28,7 +27,7 @@ from headrace.ports import Exit, Files, Peer, Phase
 from headrace.runtime.blackbox import BlackBox
 from headrace.runtime.bootstrap import Bootstrap, of_this_program
 from headrace.runtime.channel.sockets import SocketNetwork
-from headrace.runtime.place import evidence
+from headrace.runtime.place import evidence, exits
 from headrace.runtime.place.guardian import Guardian
 from headrace.runtime.reactor import Reactor
 from headrace.store.layout import Layout
@@ -119,12 +118,11 @@ class ProcessPlace:
     def destroy(self, host: HostId) -> None:
         """Lose a host: its workers, and its disk."""
         self._destroyed.add(host)
-        doomed = [child.process.pid for child in self._children.values() if child.host == host]
-        for pid in doomed:
-            _kill_group(pid)
-        for pid in doomed:  # dead before their disk goes: what is being killed may still be writing
-            with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        doomed = [child.process for child in self._children.values() if child.host == host]
+        for process in doomed:
+            _kill_group(process.pid)
+        for process in doomed:  # dead before their disk goes: what is being killed may still be writing
+            exits.wait(process)
         self._files.remove_tree(self._layout.host(host))
         assert self.supervisor is not None
         self.supervisor.host_lost(host)
@@ -132,13 +130,7 @@ class ProcessPlace:
     def pid(self, worker: WorkerId) -> int | None:
         """Return the number of a process that has not ended yet, even if nobody was told so far."""
         child = self._children.get(worker)
-        if child is None:
-            return None
-        try:
-            ended = os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return None
-        return child.process.pid if ended is None else None
+        return None if child is None or exits.has_ended(child.process) else child.process.pid
 
     def strike(self, worker: WorkerId) -> None:
         """End a worker as a disaster would: nobody asked for it."""
@@ -225,7 +217,7 @@ class ProcessPlace:
                 os.close(write)
         self._guardian.begun(process.pid)
         peer = self._network.adopt(ours, opener=False)
-        child = _Child(worker, host, process, peer, box, _pidfd(process.pid), oom_before=evidence.oom_kills())
+        child = _Child(worker, host, process, peer, box, exits.pidfd(process.pid), oom_before=evidence.oom_kills())
         for number, pipe in ((1, process.stdout), (2, process.stderr)):
             assert pipe is not None
             self._listen(child, number, pipe.fileno())
@@ -274,7 +266,7 @@ class ProcessPlace:
 
     def _await(self, child: _Child) -> None:
         """Wait for an exit where there are no pidfds."""
-        os.waitid(os.P_PID, child.process.pid, os.WEXITED | os.WNOWAIT)
+        exits.wait(child.process)
         self._reactor.call_soon(lambda: self._ended(child))
 
     def _ended(self, child: _Child) -> None:
@@ -286,7 +278,7 @@ class ProcessPlace:
             os.close(child.pidfd)
         _kill_group(child.process.pid)
         self._guardian.ended(child.process.pid)
-        code, number = _reap(child.process)
+        code, number = exits.take(child.process)
         for number_, fd in enumerate(child.pipes, start=1):
             self._drain(child, number_, fd)
         for pipe in (child.process.stdout, child.process.stderr):
@@ -321,34 +313,11 @@ class ProcessPlace:
         self.supervisor.exited(child.worker, Exit(code, number, child.asked, said, tuple(child.lines), phase, attempt))
 
 
-def _reap(process: subprocess.Popen[bytes]) -> tuple[int | None, int | None]:
-    """Take a dead child's status: exit code or signal; neither if somebody else's `wait` has taken it."""
-    try:
-        found = os.waitid(os.P_PID, process.pid, os.WEXITED)
-    except ChildProcessError:
-        found = None
-    if found is None:
-        process.returncode = 0
-        return None, None
-    if found.si_code == os.CLD_EXITED:
-        process.returncode = found.si_status
-        return found.si_status, None
-    process.returncode = -found.si_status
-    return None, found.si_status
-
-
 def _kill_group(pid: int) -> None:
     try:
         os.killpg(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
-
-
-def _pidfd(pid: int) -> int:
-    try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        return -1
 
 
 def _environment(python_path: str | None) -> dict[str, str]:
