@@ -7,6 +7,7 @@ import fcntl
 import os
 import signal
 import stat
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 import headrace
 from headrace.errors import UsageError
-from headrace.runtime.rundir import LOCK, RunFolder, base_folder
+from headrace.runtime.rundir import LOCK, RunFolder, base_folder, for_sockets
 from tests.real.help import Program, files_under, run_folders, until
 
 WAITING = """
@@ -65,12 +66,28 @@ def test_sockets_have_short_names(lair: Path) -> None:
         assert max(len(os.fsencode(path)) for path in sockets) < 100
 
 
-def test_a_folder_with_a_long_name_is_refused_with_a_reason(lair: Path) -> None:
+def test_sockets_of_a_run_with_a_long_name_go_to_a_folder_with_a_short_one(
+    lair: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     long = lair / ("long" * 30)
     long.mkdir()
-    with pytest.raises(UsageError, match="dir="):
-        headrace.connect(f"local://?workers=1&dir={long}", progress=False)
-    assert run_folders(long) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(lair))
+    with headrace.connect(f"local://?workers=2&hosts=2&dir={long}", progress=False) as ctx:
+        assert len(ctx.range(100).map(lambda x: (x % 7, x)).group_by_key().collect()) == 7
+        (data,), (sockets,) = run_folders(long), run_folders(lair)
+        assert sockets_of(data) == []
+        until(lambda: len(sockets_of(sockets)) == 3, "one for the program, and one for each worker")
+    assert run_folders(long) == run_folders(lair) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with headrace.connect("local://?workers=1", progress=False) as ctx:  # in the system's own folder, then
+        assert ctx.range(100).count() == 100
+
+
+def test_where_every_name_is_too_long_nothing_begins(lair: Path) -> None:
+    run = RunFolder(str(lair))
+    with pytest.raises(UsageError, match="too long a name for sockets"):
+        for_sockets(run, 10)
+    assert run_folders(lair) == []
 
 
 def test_the_next_run_removes_what_a_killed_one_left(lair: Path) -> None:

@@ -43,21 +43,13 @@ def base_folder(directory: str | None) -> str:
 class RunFolder:
     """A run's folder and its lock.
 
-    Args:
-        path_max: how long the folder's name may be, in bytes.
-
     Raises:
-        UsageError: it would be longer, or `base_folder` does.
+        UsageError: as `base_folder` does.
 
     """
 
-    def __init__(self, directory: str | None = None, path_max: int | None = None) -> None:
+    def __init__(self, directory: str | None = None) -> None:
         base = base_folder(directory)
-        if path_max is not None and len(os.fsencode(base)) + 1 + 2 * NAME_BYTES > path_max:
-            raise UsageError(
-                f"{base} has too long a name: the paths of sockets in it would have 100 bytes or more. Give another "
-                "folder with dir= in the address."
-            )
         sweep(base)
         while True:
             self.name = secrets.token_hex(NAME_BYTES)
@@ -94,6 +86,29 @@ class RunFolder:
             clear(self.path)
             os.close(self._lock)
             self._lock = -1
+
+
+def for_sockets(folder: RunFolder, path_max: int) -> RunFolder:
+    """Return where a run's sockets go: its own folder, or one whose name is no longer than `path_max` bytes.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    if _fits(folder.path, path_max):
+        return folder
+    for directory in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 (in a folder of the owner's alone)
+        if _fits(os.path.join(directory, f"headrace-{os.getuid()}", folder.name), path_max):
+            return RunFolder(directory)
+    folder.remove()
+    raise UsageError(
+        f"{folder.path} has too long a name for sockets, and so has every other temporary folder. Give one with a shorter "
+        "name with dir= in the address, or with the environment variable TMPDIR."
+    )
+
+
+def _fits(path: str, path_max: int) -> bool:
+    return len(os.fsencode(path)) <= path_max
 
 
 def sweep(base: str) -> None:

@@ -25,7 +25,7 @@ from headrace.runtime.files import SystemFiles
 from headrace.runtime.gate import ThreadGate
 from headrace.runtime.place.processes import ProcessPlace
 from headrace.runtime.reactor import Reactor
-from headrace.runtime.rundir import RunFolder
+from headrace.runtime.rundir import RunFolder, for_sockets
 from headrace.store.layout import Layout
 
 KEY_BYTES = 32
@@ -43,7 +43,8 @@ class LocalSession:
     ) -> None:
         self.config = settle(config)
         self.files: Files = SystemFiles()
-        self._folder = RunFolder(config.directory, PATH_MAX - 1 - SOCKET_NAME)
+        self._folder = RunFolder(config.directory)
+        self._sockets = for_sockets(self._folder, PATH_MAX - 1 - SOCKET_NAME)
         self.run = RunId(self._folder.name)
         self._pid = os.getpid()
         self._closed = False
@@ -51,11 +52,11 @@ class LocalSession:
         clock, key = SystemClock(), secrets.token_bytes(KEY_BYTES)
         self._reactor = Reactor(self._step, self._tick, min(TICK_NS, config.membership.heartbeat_ns))
         self._network = SocketNetwork(self._reactor, clock, key)
-        layout = Layout(self._folder.path)
-        self._place = ProcessPlace(self.config, key, layout, self.files, self._reactor, self._network, printed)
+        layout, sockets = Layout(self._folder.path), self._sockets.path
+        self._place = ProcessPlace(self.config, key, layout, sockets, self.files, self._reactor, self._network, printed)
         self._gate = ThreadGate()
         ports = ControllerPorts(clock, self._network, self.files, self._place, self._gate)
-        address = self._network.listen(f"{self._folder.path}/home.sock") if self.config.hosts > 1 else ""
+        address = self._network.listen(f"{sockets}/home.sock") if self.config.hosts > 1 else ""
         self.controller = Controller(self.config, self._folder.path, ports, address)
         self.controller.loop.watchers.extend(watchers)
         self._network.endpoint = self.controller
@@ -198,6 +199,7 @@ class LocalSession:
         self._place.shut()
         self._network.shut()
         self._reactor.close()
+        self._sockets.remove()
         self._folder.remove()
         if interrupt is not None:
             raise interrupt

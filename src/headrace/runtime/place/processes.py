@@ -73,6 +73,7 @@ class ProcessPlace:
     """Launches, watches, kills and buries worker processes.
 
     Args:
+        sockets: the folder of the workers' sockets.
         printed: is given each line that a worker prints: worker, 1 or 2 for the stream, and the line.
 
     """
@@ -82,12 +83,13 @@ class ProcessPlace:
         config: Config,
         key: bytes,
         layout: Layout,
+        sockets: str,
         files: Files,
         reactor: Reactor,
         network: SocketNetwork,
         printed: Callable[[WorkerId, int, str], None],
     ) -> None:
-        self._config, self._key, self._layout, self._files = config, key, layout, files
+        self._config, self._key, self._layout, self._sockets, self._files = config, key, layout, sockets, files
         self._reactor, self._network, self._printed = reactor, network, printed
         self._children: dict[WorkerId, _Child] = {}
         self.supervisor: Supervisor | None = None
@@ -184,7 +186,7 @@ class ProcessPlace:
             host=host,
             root=self._layout.root,
             control=theirs.fileno(),
-            socket=f"{self._layout.root}/{worker}",
+            socket=f"{self._sockets}/{worker}",
             config=self._config,
             **of_this_program(),
         )
@@ -287,7 +289,7 @@ class ProcessPlace:
         phase, attempt = child.box.read()
         child.box.close()
         self._files.remove_tree(self._layout.own(child.host, child.worker))
-        self._files.remove(f"{self._layout.root}/{child.worker}")
+        self._files.remove(f"{self._sockets}/{child.worker}")
         self._tell(child, code, number, phase, attempt)
         if self._done is not None and not self._children:
             if self._patience is not None:
