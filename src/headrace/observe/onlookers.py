@@ -13,6 +13,7 @@ from headrace.observe.printed import Printed
 from headrace.observe.progress import Display, Progress
 from headrace.observe.stories import StoryFile
 from headrace.observe.story import Line, Story
+from headrace.observe.terminal import tell_stalls
 from headrace.version import VERSION
 
 
@@ -34,7 +35,7 @@ class Onlookers:
         self.story = Story(self._tell)
         self.watchers: list[Watcher] = [self.story]
         if self.progress is not None:
-            self.watchers.append(self.progress)
+            self.watchers += [self.progress, tell_stalls]
 
     def _tell(self, line: Line) -> None:
         if self._file is not None:

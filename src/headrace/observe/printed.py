@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from msgspec import Struct
 
 from headrace.ids import WorkerId
+from headrace.observe.terminal import write
 
 BURST = 1000  # lines of one worker that may come at once
 PER_SECOND = 200  # lines of one worker in the long run
@@ -37,24 +37,15 @@ class Printed:
             return
         allowance.lines -= 1
         self._tell_withheld(worker, allowance)
-        _write(stream, f"[{worker}] {line}\n")
+        write(stream, f"[{worker}] {line}\n")
 
     def _tell_withheld(self, worker: WorkerId, allowance: _Allowance) -> None:
         if allowance.withheld:
             lines = f"{allowance.withheld:,} more line{'s' * (allowance.withheld != 1)}"
-            _write(2, f"[{worker}] ... {lines}, too many to show\n")
+            write(2, f"[{worker}] ... {lines}, too many to show\n")
             allowance.withheld = 0
 
     def close(self) -> None:
         """Say what was withheld at the end."""
         for worker, allowance in self._of.items():
             self._tell_withheld(worker, allowance)
-
-
-def _write(stream: int, text: str) -> None:
-    try:
-        target = sys.stdout if stream == 1 else sys.stderr
-        target.write(text)
-        target.flush()
-    except (OSError, ValueError, AttributeError):
-        pass  # the terminal is gone; the run goes on

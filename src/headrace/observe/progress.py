@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from headrace.ids import JobId, StageId
+from headrace.observe.terminal import write
 from headrace.protocols import claims
 from headrace.protocols import schedule_words as words
 
@@ -172,9 +173,10 @@ class Display:
             if not self._running(since):
                 return
             for stage, tasks, running, records, bytes_ in self._progress.lines():
-                sys.stderr.write(
+                write(
+                    2,
                     f"headrace {time.monotonic() - since:5.1f} s  stage {stage}: {tasks} tasks, {running} running, "
-                    f"{records} records, {bytes_}\n"
+                    f"{records} records, {bytes_}\n",
                 )
 
     def _show_live(self, since: float) -> None:
@@ -182,7 +184,8 @@ class Display:
         from rich.live import Live
 
         console = Console(stderr=True)
-        with Live(console=console, auto_refresh=False, transient=True) as live:
+        shared = sys.stdout is not None and sys.stdout.isatty()  # what goes to a file is not shown with the table
+        with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=shared) as live:
             while self._running(since):
                 live.update(self._table(since), refresh=True)
                 self._sleep(since, FRAME)
