@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 import headrace
-from headrace.protocols import schedule_words as words
 
 
 @pytest.mark.parametrize("progress", [None, False])
@@ -23,7 +22,8 @@ def test_a_run_in_which_nothing_moves_says_what_it_waits_for(
     gate = threading.Event()
 
     def release(machine: str, event: Any, effects: list[Any]) -> None:
-        if any(type(effect).__name__ == "Stalled" for effect in effects):
+        stalls = [effect for effect in effects if isinstance(effect, words.Stalled)]
+        if any("attempt 1 on w1" in line for stall in stalls for line in stall.waits):
             gate.set()
 
     with headrace.connect("local://?workers=1&stall=100ms", progress=progress, watchers=[release]) as ctx:
