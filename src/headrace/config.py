@@ -133,7 +133,7 @@ def parse_duration(text: str) -> int:
         value = float(number)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
+    if not 0 <= value * unit < math.inf:
         raise UsageError(f"{text!r} is not a duration. Write it like 250ms or 2s.")
     return int(value * unit)
 
@@ -151,6 +151,20 @@ def _positive(text: str) -> int:
     return number
 
 
+def _some_bytes(text: str) -> int:
+    size = parse_size(text)
+    if size < 1:
+        raise UsageError(f"{text!r} is too little; at least one byte is needed.")
+    return size
+
+
+def _some_time(text: str) -> int:
+    duration = parse_duration(text)
+    if duration < MS:
+        raise UsageError(f"{text!r} is too short; at least 1ms is needed.")
+    return duration
+
+
 def _switch(text: str) -> bool:
     if text.lower() in {"1", "true", "yes", "on"}:
         return True
@@ -164,7 +178,7 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "workers": ("", "workers", _positive),
     "hosts": ("", "hosts", _positive),
     "dir": ("", "directory", str),
-    "memory": ("memory", "worker_bytes", parse_size),
+    "memory": ("memory", "worker_bytes", _some_bytes),
     "max_failures": ("schedule", "max_failures", _positive),
     "max_losses": ("schedule", "max_losses", _positive),
     "cancel_grace": ("schedule", "cancel_grace_ns", parse_duration),
@@ -172,10 +186,10 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "max_result": ("schedule", "result_bytes_max", parse_size),
     "speculate": ("speculate", "enabled", _switch),
     "backup_after": ("speculate", "after_ns", parse_duration),
-    "heartbeat": ("membership", "heartbeat_ns", parse_duration),
+    "heartbeat": ("membership", "heartbeat_ns", _some_time),
     "suspect": ("membership", "suspect_ns", parse_duration),
     "hung": ("membership", "hung_ns", parse_duration),
-    "split": ("data", "split_bytes", parse_size),
+    "split": ("data", "split_bytes", _some_bytes),
     "inline": ("data", "inline_bytes", parse_size),
     "seed": ("", "seed", _count),
     "faults": ("", "faults", lambda text: tuple(part for part in text.split(",") if part)),
@@ -202,7 +216,10 @@ def parse_url(url: str) -> Config:
     headrace.errors.UsageError: local:// has no option 'wrokers'. Did you mean 'workers'?
 
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # what it takes for brackets of a host
+        parts = urlsplit("")
     if parts.scheme in LATER:
         raise UsageError(f"{parts.scheme}:// is not built yet: jobs on {LATER[parts.scheme]} come later. Use local://.")
     if parts.scheme not in SCHEMES or "://" not in url:
@@ -213,15 +230,21 @@ def parse_url(url: str) -> Config:
             f"{url!r} names a place, but {parts.scheme}:// has none: write {parts.scheme}://?option=value&..."
         )
     config = Config(scheme=parts.scheme)
-    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+    given: set[str] = set()
+    for name, text in parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True):  # a plus is no space here
         if name not in SCHEMES[parts.scheme]:
             raise UsageError(_unknown(parts.scheme, name))
+        if name in given:
+            raise UsageError(f"{url!r} says {name}= twice. Say it once.")
+        given.add(name)
         try:
             config = _set(config, name, text)
         except UsageError as error:
             raise UsageError(f"{name}= in {url!r}: {error}") from None
     if config.workers and config.hosts > config.workers:
         raise UsageError(f"{url!r} has more hosts than workers. Every host needs a worker of its own.")
+    if config.membership.suspect_ns <= config.membership.heartbeat_ns:
+        raise UsageError(f"{url!r} would suspect workers between two heartbeats. Make suspect= longer than heartbeat=.")
     return config
 
 

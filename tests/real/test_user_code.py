@@ -285,11 +285,11 @@ def test_what_a_worker_started_dies_with_it() -> None:
 
     with headrace.connect("local://?workers=1", progress=False) as ctx:
         child = ctx.range(1).map(start).first()
-        assert command(child)[:1] == ["sleep"]
+        until(lambda: command(child)[:1] == ["sleep"], "it has become what it was started as")
         os.kill(ctx.workers()[0].pid, signal.SIGKILL)
         until(lambda: not process_state(child), "the worker is killed, and what it started with it")
         child = ctx.range(1).map(start).first()
-        assert command(child)[:1] == ["sleep"]
+        until(lambda: command(child)[:1] == ["sleep"], "it has become what it was started as")
     until(lambda: not process_state(child), "the context is closed, and nothing is left")
 
 

@@ -25,7 +25,7 @@ def base_folder(directory: str | None) -> str:
         UsageError: somebody else owns it, or it cannot be made.
 
     """
-    path = os.path.join(directory or tempfile.gettempdir(), f"headrace-{os.getuid()}")
+    path = os.path.abspath(os.path.join(directory or tempfile.gettempdir(), f"headrace-{os.getuid()}"))
     try:
         os.makedirs(path, mode=0o700, exist_ok=True)
         status = os.lstat(path)
