@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import headrace
+from headrace.protocols import schedule_words as words
 
 
 @pytest.mark.parametrize("progress", [None, False])
