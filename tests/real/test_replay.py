@@ -150,7 +150,9 @@ def test_two_events_in_another_order_are_noticed(eventful: tuple[Recording, Conf
     committed = max(
         n
         for n, (_, event, _) in enumerate(steps[:gone])
-        if isinstance(event, words.OutputCommitted) and event.output.where.host == steps[gone][1].host
+        if isinstance(event, words.OutputCommitted)
+        and event.output.where is not None
+        and event.output.where.host == steps[gone][1].host
     )
     steps.insert(committed, steps.pop(gone))
     changed = Recording()

@@ -13,7 +13,7 @@ from typing import Any
 
 import headrace
 from headrace.context import Context
-from headrace.errors import UsageError
+from headrace.errors import InputError, UsageError
 from headrace.observe.stories import read
 from headrace.protocols import claims, membership
 from headrace.protocols import schedule_words as words
@@ -72,7 +72,7 @@ def demo(books: str | None, workers: int, kills: int, progress: bool | None) -> 
     began = time.perf_counter()
     expected = Counter[str]()
     for file in files:
-        expected.update(Counter(file.read_text(encoding="utf-8").split()))
+        expected.update(Counter(read_book(file).split()))
     alone = time.perf_counter() - began
     rounds = max(1, round(SECONDS * 1.5 / alone))
     print(
@@ -133,6 +133,23 @@ def read_story(run: str) -> list[str]:
     from headrace.observe.stories import find, tell
 
     return [tell(line) for line in read(find(run)) if line["what"] in LOST]
+
+
+def read_book(file: Path) -> str:
+    """Read a text in the plainest way.
+
+    Raises:
+        InputError: it cannot be read.
+
+    """
+    try:
+        return file.read_bytes().decode()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}. Name another folder with --books.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{file} has bytes at offset {error.start:,} that are not UTF-8. Convert it, or take it out of the folder."
+        ) from error
 
 
 def find_books(folder: str | None) -> list[Path]:

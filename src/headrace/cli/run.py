@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
+import io
 import os
-import runpy
 import sys
-import traceback
+import types
 from collections.abc import Sequence
+from importlib.machinery import SourceFileLoader
 
 from headrace.config import parse_url
 from headrace.context import Connecting
@@ -14,24 +16,42 @@ from headrace.errors import UsageError
 
 
 def run_script(script: str, arguments: Sequence[str], url: str | None, progress: bool | None) -> int:
-    """Run a script; return its exit status."""
-    if not os.path.isfile(script):
-        raise UsageError(f"there is no script {script!r}. Check the path.")
+    """Run a script; return its exit status.
+
+    Raises:
+        UsageError: there is none, or the address does not mean anything.
+
+    """
     if url is not None:
         parse_url(url)  # complains before the script has done anything
+    try:
+        with io.open_code(os.path.abspath(script)) as file:
+            source = file.read()
+    except OSError as error:
+        raise UsageError(f"there is no script {script!r}: {error.strerror}. Check the path.") from error
     Connecting.url, Connecting.progress = url, progress
     sys.argv[:] = [script, *arguments]
-    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
+    sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
     try:
-        runpy.run_path(script, run_name="__main__")
+        exec(compile(source, script, "exec", dont_inherit=True), vars(_main_module(script)))  # noqa: S102
     except SystemExit as error:
         return _status(error.code)
     except KeyboardInterrupt:
         return 130
     except BaseException as error:
-        _without_us(error)
+        _tell(error)
         return 1
     return 0
+
+
+def _main_module(script: str) -> types.ModuleType:
+    """Make the script's `__main__`.  It stays: threads of the script, and what it does at its end, need it still."""
+    main = types.ModuleType("__main__")
+    vars(main).update(
+        __builtins__=builtins, __file__=script, __cached__=None, __loader__=SourceFileLoader("__main__", script)
+    )
+    sys.modules["__main__"] = main
+    return main
 
 
 def _status(code: object) -> int:
@@ -43,9 +63,7 @@ def _status(code: object) -> int:
     return 1
 
 
-def _without_us(error: BaseException) -> None:
-    """Print a traceback that begins with the script, not with what ran it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__") != "__main__":
-        trace = trace.tb_next
-    traceback.print_exception(error.with_traceback(trace or error.__traceback__))
+def _tell(error: BaseException) -> None:
+    """Have an exception shown, as Python would, without the frame that ran the script."""
+    trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
+    sys.excepthook(type(error), error.with_traceback(trace), trace)

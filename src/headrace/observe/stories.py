@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -35,13 +36,17 @@ class StoryFile:
     """One run's story, as it is written."""
 
     def __init__(self, run: str) -> None:
-        self.path = folder() / f"{run}.jsonl"
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            path = folder() / f"{run}.jsonl"
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        except OSError:  # a disk that is full, or that nothing can be written to, loses the story, not the run
+            descriptor = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        else:
+            _forget_old(path.parent)
         self._file: IO[str] = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
-        _forget_old(self.path.parent)
 
     def tell(self, line: dict[str, Any]) -> None:
-        """Write a line; a disk that is full loses the story, not the run."""
+        """Write a line, if it can be written."""
         try:
             self._file.write(json.dumps(line) + "\n")
         except (OSError, ValueError):
@@ -56,9 +61,21 @@ class StoryFile:
 
 
 def _forget_old(where: Path) -> None:
-    stories = sorted(where.glob("*.jsonl"), key=lambda path: path.stat().st_mtime if path.exists() else 0)
-    for path in stories[:-KEPT]:
-        path.unlink(missing_ok=True)
+    for path in _by_age(where)[:-KEPT]:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _by_age(where: Path) -> list[Path]:
+    """List the stories of a folder, the oldest first; other runs may be removing some meanwhile."""
+
+    def age(path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    return sorted(where.glob("*.jsonl"), key=age)
 
 
 def find(run: str | None) -> Path:
@@ -68,31 +85,40 @@ def find(run: str | None) -> Path:
         UsageError: there is none.
 
     """
-    if run is not None and os.path.exists(run):
+    if run is not None and os.path.isfile(run):
         return Path(run)
     where = folder()
     if run is None:
-        stories = sorted(where.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+        stories = _by_age(where)
         if not stories:
             raise UsageError(f"there is no story in {where} yet. Run a job first.")
         return stories[-1]
     path = where / f"{run}.jsonl"
     if not path.exists():
-        names = ", ".join(sorted(found.stem for found in where.glob("*.jsonl"))[-5:]) or "none"
+        names = ", ".join(found.stem for found in _by_age(where)[-5:]) or "none"
         raise UsageError(f"there is no story of run {run!r} in {where}. The latest are: {names}.")
     return path
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """Give a story's lines; a last line that was cut off is left out."""
-    with open(path, encoding="utf-8") as file:
+    """Give a story's lines; a last line that was cut off is left out.
+
+    Raises:
+        UsageError: the file is no story.
+
+    """
+    found = False
+    with open(path, encoding="utf-8", errors="replace") as file:
         for text in file:
             try:
                 line = json.loads(text)
             except ValueError:
                 continue
-            if isinstance(line, dict):
+            if isinstance(line, dict) and isinstance(line.get("what"), str) and isinstance(line.get("t"), float | int):
+                found = True
                 yield line
+    if not found:
+        raise UsageError(f"{path} is not the story of a run, or it is empty. Name a run, or a file in {folder()}.")
 
 
 def tell(line: dict[str, Any]) -> str:
