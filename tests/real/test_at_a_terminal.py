@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 import headrace
+from headrace import testing
 from headrace.protocols import schedule_words as words
+from tests.real.help import told
 
 
 @pytest.mark.parametrize("progress", [None, False])
@@ -70,3 +72,29 @@ def test_what_goes_to_a_file_is_not_shown_with_the_table(tmp_path: Path) -> None
     assert sorted(line for line in lines if "task" in line) == [f"[w1] task {x}" for x in range(8)]
     assert b"records" in shown, "there was a table"
     assert b"task 3" not in shown
+
+
+@pytest.mark.parametrize("progress", [None, False])
+def test_trouble_is_summed_up_at_the_end(capfd: pytest.CaptureFixture[str], progress: bool | None) -> None:
+    with headrace.connect("local://?workers=1", progress=progress) as ctx:
+        assert ctx.range(5).count() == 5
+    assert capfd.readouterr().err == "", "where nothing went wrong, nothing is said"
+    with headrace.connect("local://?workers=1", progress=progress) as ctx:
+        with pytest.raises(headrace.errors.TaskFailed):
+            ctx.range(1).map(lambda x: 1 // x).count()
+        testing.kill_worker(ctx, ctx.workers()[0].id)
+        assert ctx.range(5).count() == 5
+    said = f"headrace: 1 worker lost, 4 attempts failed; headrace story {ctx.run} tells more\n"
+    assert capfd.readouterr().err == (said if progress is None else "")
+
+
+def test_a_simulated_run_ends_with_its_trace(capfd: pytest.CaptureFixture[str]) -> None:
+    traces = set()
+    for _ in range(2):
+        with headrace.connect("sim://?workers=3&seed=11") as ctx:
+            assert ctx.range(100).map(lambda x: (x % 3, x)).reduce_by_key(max).count() == 3
+        said = capfd.readouterr().err
+        (done,) = [line for line in told(ctx.run) if line["what"] == "run done"]
+        assert f"headrace: trace {done['trace']}, {done['simulated_s']:.3f} simulated seconds" in said
+        traces.add(done["trace"])
+    assert len(traces) == 1

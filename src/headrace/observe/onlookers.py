@@ -13,7 +13,7 @@ from headrace.observe.printed import Printed
 from headrace.observe.progress import Display, Progress
 from headrace.observe.stories import StoryFile
 from headrace.observe.story import Line, Story
-from headrace.observe.terminal import tell_stalls
+from headrace.observe.terminal import is_terminal, tell_end, tell_stalls
 from headrace.version import VERSION
 
 
@@ -28,7 +28,7 @@ class Onlookers:
     def __init__(self, progress: bool | None) -> None:
         self.printed = Printed()
         self.progress = Progress() if progress is not False else None
-        self._live = sys.stderr is not None and sys.stderr.isatty()
+        self._live = is_terminal(sys.stderr)
         self._display: Display | None = None
         self._early: list[Line] = []  # told before there was a file
         self._file: StoryFile | None = None
@@ -72,6 +72,8 @@ class Onlookers:
             self._display.close()
         self.printed.close()
         summary: dict[str, Any] = {"totals": self.story.totals, **session.summary()}
+        if self.progress is not None:
+            tell_end(session.run, self.story.totals, summary)
         self.story.line("run done", **summary)
         if self._file is not None:
             self._file.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from headrace.ids import JobId, StageId
-from headrace.observe.terminal import write
+from headrace.observe.terminal import is_terminal, write
 from headrace.protocols import claims
 from headrace.protocols import schedule_words as words
 
@@ -184,7 +184,7 @@ class Display:
         from rich.live import Live
 
         console = Console(stderr=True)
-        shared = sys.stdout is not None and sys.stdout.isatty()  # what goes to a file is not shown with the table
+        shared = is_terminal(sys.stdout)  # what goes to a file is not shown with the table
         with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=shared) as live:
             while self._running(since):
                 live.update(self._table(since), refresh=True)

@@ -92,6 +92,9 @@ class Story:
             self.line("host lost", host=event.host)
         for effect in effects:
             self._asked(effect)
+        for kind, _ in {(effect.kind, effect.task) for effect in effects if isinstance(effect, words.FailJob)}:
+            if kind in ("failed", "lost"):  # the attempt that was one too many
+                self.totals[kind] += 1
 
     def _committed(self, event: words.OutputCommitted) -> None:
         self.totals["committed"] += 1
