@@ -19,7 +19,7 @@ from headrace.execute.current import current
 from headrace.execute.helpers import sample_keys
 from headrace.execute.shared import Accumulator
 from headrace.ids import Digest, JobId, OperatorId, StageId
-from headrace.loops.jobs import JobHandle, JobRequest, StageCode
+from headrace.loops.jobs import MESSAGE_BLOB_BYTES, JobHandle, JobRequest, StageCode
 from headrace.loops.session import Session
 from headrace.plan.byvalue import ByValuePickler
 from headrace.plan.functions import PROTOCOL, Site, UserFunction, call_site, digest_of
@@ -52,6 +52,7 @@ class Engine:
         self._known: dict[StageId, int] = {}  # map stages that the controller has, by the version of `cached`
         self._main: dict[str, type] = {}
         self._main_digest: Digest | None = None
+        self._stored: set[Digest] = set()  # code that lies in the program's store
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
         self._lock = threading.RLock()  # several threads may run actions
 
@@ -156,6 +157,7 @@ class Engine:
             stages = self.compile(tip, sink, name)
             blobs: dict[Digest, bytes] = {}
             codes = [self._code(stage, blobs) for stage in stages]
+            blobs = {digest: self._message(digest, blob) for digest, blob in blobs.items()}
             job = JobId(next(self._jobs))
             wanted = tuple(range(tip.partitions) if partitions is None else partitions)
             request = JobRequest(job, name, str(call_site()), tuple(codes), blobs, wanted, tip)
@@ -212,6 +214,15 @@ class Engine:
         reads = tuple(dict.fromkeys(read for node in stage.program.nodes for read in node.reads if read is not None))
         return StageCode(stage.spec, digest, tuple(needed), reads)
 
+    def _message(self, digest: Digest, blob: bytes) -> bytes:
+        """Return what a message says of some code: itself, or nothing where it is too large and in the program's store."""
+        if len(blob) <= MESSAGE_BLOB_BYTES:
+            return blob
+        if digest not in self._stored:
+            self.session.provide(f"blob-{digest}", [blob])
+            self._stored.add(digest)
+        return b""
+
     # Classes of `__main__`.
 
     def _share_main(self) -> Digest | None:
@@ -220,7 +231,9 @@ class Engine:
         found = {
             name: value
             for name, value in list(vars(main).items() if main is not None else ())
-            if isinstance(value, type) and value.__module__ == "__main__" and value.__qualname__ == name
+            if issubclass(type(value), type)  # `isinstance` would ask the value, and a proxy may raise
+            and value.__module__ == "__main__"
+            and value.__qualname__ == name
         }
         if found == self._main:
             return self._main_digest
@@ -233,7 +246,7 @@ class Engine:
             return None
         blob = cloudpickle.dumps(pickled, PROTOCOL)
         self._main_digest = digest_of(blob)
-        self.session.share_main(self._main_digest, blob)
+        self.session.share_main(self._main_digest, self._message(self._main_digest, blob))
         return self._main_digest
 
     # Sorting.

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from headrace.config import Config
 from headrace.ids import AttemptId, Digest, HostId, JobId, OperatorId, StageId, TaskId, WorkerId
 from headrace.loops.data import BlocksLost, DataPlane
-from headrace.loops.jobs import HOME_BLOB_BYTES, JobHandle, Raised, StageCode, failure_of, read_raised
+from headrace.loops.jobs import JobHandle, Raised, StageCode, failure_of, read_raised
 from headrace.loops.loop import Loop
 from headrace.loops.members import Member, epitaph, is_own_doing
 from headrace.ports import Clock, Exit, Files, Gate, Network, Peer, Place
@@ -184,9 +184,6 @@ class Controller:
         """Have a job run; its handle tells what becomes of it."""
         request = handle.request
         for digest, blob in request.blobs.items():
-            if digest not in self.blobs and len(blob) > HOME_BLOB_BYTES:
-                self.provide(f"blob-{digest}", [blob])
-                blob = b""
             self.blobs.setdefault(digest, blob)
         for code in request.stages:
             self.code[code.spec.id] = code

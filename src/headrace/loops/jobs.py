@@ -23,7 +23,7 @@ from headrace.plan.stages import StageSpec
 from headrace.ports import Flag
 from headrace.protocols.schedule_words import FailJob
 
-HOME_BLOB_BYTES = 1 << 20  # code larger than this goes through the program's store, not through a message
+MESSAGE_BLOB_BYTES = 1 << 20  # code larger than this goes through the program's store, not through a message
 
 
 class StageCode(Struct, frozen=True):
@@ -39,7 +39,7 @@ class JobRequest(Struct, frozen=True):
     """An action, ready to be run.
 
     Attributes:
-        blobs: all code that it needs, by digest.
+        blobs: all code that it needs, by digest; empty where it is too large for a message and in the program's store.
         keep: what must not be collected while the job runs: datasets, and with them their shuffles.
 
     """
@@ -53,7 +53,7 @@ class JobRequest(Struct, frozen=True):
     keep: Any
 
 
-class JobHandle(Struct):
+class JobHandle(Struct, weakref=True):
     """A job that was submitted.
 
     Attributes:

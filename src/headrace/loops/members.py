@@ -38,7 +38,12 @@ def is_own_doing(exit_: Exit) -> bool:
 
 def epitaph(worker: WorkerId, pid: int, exit_: Exit, task: TaskId | None) -> str:
     """Say in words how a worker ended: what it did, what the kernel says, what it printed."""
-    how = f"exited with status {exit_.code}" if exit_.code is not None else f"was ended by {signal_name(exit_.signal)}"
+    if exit_.code is not None:
+        how = f"exited with status {exit_.code}"
+    elif exit_.signal is not None:
+        how = f"was ended by {signal_name(exit_.signal)}"
+    else:
+        how = "ended, nobody can tell how: the program ignores SIGCHLD, or waits for children that are not its own"
     number = f" (pid {pid})" if pid else ""
     where = f" in task {task} ({exit_.phase})" if task is not None else ""
     notes = "".join(f"; {note}" for note in exit_.notes)
@@ -46,13 +51,13 @@ def epitaph(worker: WorkerId, pid: int, exit_: Exit, task: TaskId | None) -> str
     return f"{worker}{number} {how}{where}{notes}{f'; it last printed:{log}' if log else ''}"
 
 
-def signal_name(number: int | None) -> str:
+def signal_name(number: int) -> str:
     """Name a signal.
 
     >>> signal_name(9), signal_name(250)
     ('SIGKILL', 'signal 250')
     """
     try:
-        return signal.Signals(number or 0).name
+        return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import Any
@@ -11,8 +12,6 @@ from msgspec import Struct
 
 from headrace.config import Config
 from headrace.version import VERSION
-
-PIPE_BYTES = 1 << 16  # what a pipe holds without anybody reading: the record is written before the process starts
 
 
 class Bootstrap(Struct, frozen=True):
@@ -43,8 +42,8 @@ class Bootstrap(Struct, frozen=True):
     config: Config
 
     def dump(self) -> bytes:
-        """Write it."""
-        return msgspec.json.encode(self)
+        """Write it; as `json` does, which takes names of files that are no text."""
+        return json.dumps(msgspec.to_builtins(self)).encode()
 
 
 def read_bootstrap(data: bytes) -> Bootstrap:
@@ -54,10 +53,11 @@ def read_bootstrap(data: bytes) -> Bootstrap:
         SystemExit: the program runs another version of headrace.
 
     """
-    version = msgspec.json.decode(data, type=_Version).version
+    record = json.loads(data)
+    version = msgspec.convert(record, _Version).version
     if version != VERSION:
         sys.exit(f"this worker runs headrace {VERSION}, the program {version}; install the same everywhere.")
-    return msgspec.json.decode(data, type=Bootstrap)
+    return msgspec.convert(record, Bootstrap)
 
 
 class _Version(Struct, frozen=True):
@@ -73,8 +73,8 @@ def of_this_program() -> dict[str, Any]:
     return {
         "version": VERSION,
         "parent": os.getpid(),
-        "path": tuple(sys.path),
+        "path": tuple(path for path in sys.path if isinstance(path, str)),  # Python passes over others, too
         "folder": folder,
-        "arguments": tuple(sys.argv),
+        "arguments": tuple(map(str, sys.argv)),
         "python_path": os.environ.get("PYTHONPATH"),
     }

@@ -6,6 +6,7 @@ import os
 import secrets
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -63,6 +64,7 @@ class LocalSession:
         self._place.supervisor = self.controller
         self._place.memory_of = self._memory_of
         self._broken: BaseException | None = None
+        self._handles: list[weakref.ref[JobHandle]] = []  # of all jobs that somebody may be waiting for
         self._over = threading.Event()  # the loop's thread ends
         self._thread = threading.Thread(target=self._serve, name="headrace-loop", daemon=True)
         self._thread.start()
@@ -74,16 +76,21 @@ class LocalSession:
         try:
             self._reactor.serve()
         except BaseException as error:  # a bug of ours: say so, and let nobody wait for ever
-            self._broken = error
+            with self._closing:  # whoever submits a job now is told, or is in the list already
+                self._broken = error
             self._place.end_all()
-            for handle in list(self.controller.handles.values()):
-                handle.failure = broken(error)
-                handle.ended.set()
-                handle.news.set()
+            for handle in self._awaited():
+                if not handle.ended.is_set():
+                    handle.failure = broken(error)
+                    handle.ended.set()
+                    handle.news.set()
         finally:
-            for handle in [*self.controller.handles.values(), *self.controller.ending]:
+            for handle in self._awaited():
                 handle.quiet.set()
             self._over.set()
+
+    def _awaited(self) -> list[JobHandle]:
+        return [handle for found in self._handles if (handle := found()) is not None]
 
     def _step(self) -> None:
         self.controller.run()
@@ -133,7 +140,9 @@ class LocalSession:
     def submit(self, request: JobRequest) -> JobHandle:
         """Have a job run."""
         handle = JobHandle(request, self._gate.flag(), self._gate.flag(), self._gate.flag())
-        self._call(lambda: self.controller.submit(handle))
+        with self._closing:
+            self._call(lambda: self.controller.submit(handle))
+            self._handles = [weakref.ref(one) for one in (*self._awaited(), handle)]
         return handle
 
     def wait(self, flag: Flag) -> None:

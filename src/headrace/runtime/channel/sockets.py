@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from itertools import count
+from urllib.parse import quote, unquote_to_bytes
 
 from headrace.config import SECOND
 from headrace.errors import PeerRefused
@@ -66,7 +67,7 @@ class SocketNetwork:
         listener.setblocking(False)
         self._listener = listener
         self._reactor.watch(listener, selectors.EVENT_READ, self._accept)
-        return f"unix:{path}"
+        return f"unix:{quote(os.fsencode(path))}"  # addresses are text; names of files need not be
 
     def _accept(self, _: int) -> None:
         assert self._listener is not None
@@ -84,7 +85,7 @@ class SocketNetwork:
         """Open a channel; the endpoint is told when it is open, or that it is not."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            sock.connect(address.removeprefix("unix:"))
+            sock.connect(unquote_to_bytes(address.removeprefix("unix:")))
         except OSError:
             sock.close()
             peer = Peer(next(self._numbers))

@@ -194,11 +194,7 @@ class ProcessPlace:
         try:
             os.set_blocking(write, False)
             data = record.dump()
-            sent = os.write(write, data)  # a pipe holds more than a record takes
-            if sent < len(data):
-                raise ValueError("sys.path and sys.argv are too long to be handed over")
-            os.close(write)
-            write = -1
+            data = data[os.write(write, data) :]  # all, unless sys.argv is long: a pipe holds 64 KiB
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "headrace", "worker", str(read)],
                 stdin=subprocess.DEVNULL,
@@ -208,6 +204,9 @@ class ProcessPlace:
                 process_group=0,
                 env=_environment(record.python_path),
             )
+            if data:
+                self._feed(write, data)
+                write = -1
         except BaseException:
             ours.close()
             box.close()
@@ -228,6 +227,23 @@ class ProcessPlace:
         else:
             threading.Thread(target=self._await, args=(child,), name=f"headrace-{worker}", daemon=True).start()
         return child
+
+    def _feed(self, pipe: int, data: bytes) -> None:
+        """Write the rest of a record, as the worker reads it."""
+
+        def more(_: int) -> None:
+            nonlocal data
+            try:
+                data = data[os.write(pipe, data) :]
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""  # it has ended before it read all
+            if not data:
+                self._reactor.forget(pipe)
+                os.close(pipe)
+
+        self._reactor.watch(pipe, selectors.EVENT_WRITE, more)
 
     # What it prints.
 

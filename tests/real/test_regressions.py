@@ -1,0 +1,143 @@
+"""What was found broken once, in surroundings that nobody had thought of."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import headrace
+from headrace.errors import InternalError
+from headrace.loops.controller import Controller
+from tests.real.help import Program, write
+
+ADD = """
+    import sys, headrace
+    with headrace.connect() as ctx:
+        print(ctx.range(4).map(lambda x: (x, sys.argv[1:], sys.path)).map(len).sum())
+    """
+
+
+@pytest.mark.parametrize("arguments", [[os.fsdecode(b"\xff\xfe.txt")], [str(n) for n in range(30_000)]])
+def test_any_arguments_are_handed_over(lair: Path, arguments: list[str]) -> None:
+    """Names of files that are no text; more of them than a pipe holds."""
+    assert Program.script(ADD, lair, *arguments).ok() == "12\n"
+
+
+def test_a_folder_whose_name_is_no_text(lair: Path) -> None:
+    folder = lair / os.fsdecode(b"\xff")
+    folder.mkdir()
+    source = """
+        import os, headrace
+        with headrace.connect("local://?workers=2") as ctx:
+            print(ctx.range(2).map(lambda x: os.getcwd()).collect() == 2 * [os.getcwd()])
+        """
+    env = {"TMPDIR": str(folder), "PYTHONPATH": str(folder)}
+    assert Program.script(source, lair, cwd=folder, env=env).ok() == "True\n"
+
+
+def test_what_is_no_text_in_the_path_is_passed_over(lair: Path) -> None:
+    source = """
+        import pathlib, sys, headrace
+        sys.path.insert(0, pathlib.Path("/tmp"))
+        sys.argv.append(7)
+        with headrace.connect() as ctx:
+            print(ctx.range(4).sum())
+        """
+    assert Program.script(source, lair).ok() == "6\n"
+
+
+def test_a_global_that_will_not_tell_its_class(lair: Path) -> None:
+    """Such as a proxy for a request where there is none."""
+    source = """
+        import headrace
+
+        class Proxy:
+            @property
+            def __class__(self):
+                raise RuntimeError("outside of a request")
+
+        request = Proxy()
+        with headrace.connect() as ctx:
+            print(ctx.range(4).sum())
+        """
+    assert Program.script(source, lair).ok() == "6\n"
+
+
+def test_code_that_does_not_fit_on_a_full_disk(lair: Path) -> None:
+    """It used to be written by the loop's thread, which broke, and the program waited for ever."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(lair)], capture_output=True).returncode:
+        pytest.skip("this user may not mount")
+    try:
+        with headrace.connect(f"local://?workers=1&dir={lair}", progress=False) as ctx:
+            table = os.urandom(4_000_000)
+            pairs = ctx.range(4).map(lambda x: (len(table) % 3, x)).reduce_by_key(max)
+            with pytest.raises(headrace.errors.DiskFull, match="dir="):
+                pairs.collect()
+            with pytest.raises(headrace.errors.DiskFull, match="dir="):
+                pairs.collect()
+            assert ctx.range(4).sum() == 6
+    finally:
+        subprocess.run(["umount", "--lazy", str(lair)], check=True)
+
+
+def test_a_loop_that_breaks_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a job that had not reached it yet."""
+
+    def broken(_: Controller, __: Any) -> None:
+        raise AssertionError("a bug")
+
+    monkeypatch.setattr(Controller, "submit", broken)
+    with headrace.connect("local://?workers=1", progress=False) as ctx:
+        for _ in range(2):
+            with pytest.raises(InternalError, match="a bug"):
+                ctx.range(4).sum()
+
+
+def test_large_classes_of_main(lair: Path) -> None:
+    """Each small enough to travel by name, all together too large for a message."""
+    lines = [f"class C{n}:\n    data = os.urandom(900_000)\n" for n in range(12)]
+    source = "\n".join(["import os, headrace", *lines, "with headrace.connect() as ctx:"])
+    path = write(lair, "large.py", source + "\n    print(ctx.range(4).map(lambda x: len(C3.data)).sum())\n")
+    assert Program([sys.executable, str(path)], lair).ok() == "3600000\n"
+
+
+def test_an_end_of_which_nobody_can_tell_is_told_as_such(lair: Path) -> None:
+    source = """
+        import os, signal, headrace
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        with headrace.connect("local://?workers=1&max_losses=2") as ctx:
+            try:
+                ctx.range(1).map(lambda x: os._exit(3)).count()
+            except headrace.errors.TaskLost as error:
+                print("SIGCHLD" in str(error))
+        """
+    assert Program.script(source, lair).ok() == "True\n"
+
+
+@pytest.mark.parametrize("stream", ["closed", "bare", "dead"])
+def test_streams_that_stand_in_for_the_terminal(lair: Path, stream: str) -> None:
+    source = f"""
+        import io, sys, headrace
+
+        class Dead:
+            def write(self, text):
+                raise RuntimeError("the window was closed")
+
+        if {stream!r} == "closed":
+            sys.stdout.close(), sys.stderr.close()
+        else:
+            sys.stdout = sys.stderr = io.StringIO() if {stream!r} == "bare" else Dead()
+            if {stream!r} == "bare":
+                sys.stderr.isatty = None
+        with headrace.connect() as ctx:
+            total = ctx.range(4).map(lambda x: print("hello") or print("hello", file=sys.stderr) or x).sum()
+        sys.stdout = sys.stderr = None
+        open("total", "w").write(str(total))
+        """
+    Program.script(source, lair, cwd=lair).ok()
+    assert (lair / "total").read_text() == "6"
