@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from headrace.ids import WorkerId
 from headrace.ports import Flag
-
-if TYPE_CHECKING:
-    from headrace.sim.process import SimProcess
 
 RECORD_NS = 10_000  # of virtual time for a record
 PAUSE_NS = 20_000  # for a chunk, whatever it holds
@@ -21,6 +19,30 @@ PAUSE_NS = 20_000  # for a chunk, whatever it holds
 
 class SimCrash(BaseException):
     """The process that this body belonged to is dead."""
+
+
+class Mortal(Protocol):
+    """A process, as its bodies and its files see it.
+
+    Attributes:
+        slowness: how many times longer everything takes here.
+        charged_ns: virtual time that the running body owes for its use of the disk.
+
+    """
+
+    id: WorkerId
+    alive: bool
+    slowness: float
+    charged_ns: int
+    body: Body | None
+
+    def check(self) -> None:
+        """Unwind whatever is still running in a dead process."""
+        ...
+
+    def resume(self, body: Body, delay_ns: int) -> None:
+        """Give a body its next turn."""
+        ...
 
 
 class SimFlag:
@@ -49,7 +71,7 @@ class SimFlag:
 class Body:
     """One body and its thread."""
 
-    def __init__(self, process: SimProcess, run: Callable[[], None]) -> None:
+    def __init__(self, process: Mortal, run: Callable[[], None]) -> None:
         self.process = process
         self._go = threading.Lock()  # taken; the world lets go of it to let the body on
         self._back = threading.Lock()  # taken; the body lets go of it to give the world its turn
@@ -92,7 +114,7 @@ class Body:
 class SimGate:
     """Where the bodies of one process pause and wait."""
 
-    def __init__(self, process: SimProcess) -> None:
+    def __init__(self, process: Mortal) -> None:
         self._process = process
 
     def flag(self) -> SimFlag:
@@ -124,7 +146,7 @@ class SimGate:
 class SimRunner:
     """Starts bodies; the first turn comes as an event."""
 
-    def __init__(self, process: SimProcess) -> None:
+    def __init__(self, process: Mortal) -> None:
         self._process = process
 
     def start(self, body: Callable[[], None]) -> None:

@@ -6,12 +6,8 @@ output folders are real: a simulated job reads and writes what a real one would.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from headrace.ports import Bytes, Files, ReadFile, WriteFile
-
-if TYPE_CHECKING:
-    from headrace.sim.process import SimProcess
+from headrace.sim.bodies import Mortal
 
 OPERATION_NS = 30_000
 BYTE_NS = 1  # a gigabyte a second
@@ -40,7 +36,7 @@ class SimDisk:
 class SimFiles:
     """A process's view of the disk; a dead process sees nothing."""
 
-    def __init__(self, disk: SimDisk, process: SimProcess | None = None) -> None:
+    def __init__(self, disk: SimDisk, process: Mortal | None = None) -> None:
         self._disk, self._process = disk, process
 
     def charge(self, length: int = 0) -> None:

@@ -17,13 +17,7 @@ MEMORY_BYTES = 24 << 20
 
 
 class SimProcess:
-    """What a crash, a pause or a slow machine happens to.
-
-    Attributes:
-        slowness: how many times longer everything takes here.
-        charged_ns: virtual time that the running body owes for its use of the disk.
-
-    """
+    """What a crash, a pause or a slow machine happens to: a `Mortal`, with all that is in it."""
 
     def __init__(
         self, world: World, wire: Wire, disk: SimDisk, worker: WorkerId, host: HostId, pid: int, config: Config
