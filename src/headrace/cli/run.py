@@ -24,8 +24,9 @@ def run_script(script: str, arguments: Sequence[str], url: str | None, progress:
     """
     if url is not None:
         parse_url(url)  # complains before the script has done anything
+    path = os.path.abspath(script)
     try:
-        with io.open_code(os.path.abspath(script)) as file:
+        with io.open_code(path) as file:
             source = file.read()
     except OSError as error:
         raise UsageError(f"there is no script {script!r}: {error.strerror}. Check the path.") from error
@@ -33,7 +34,7 @@ def run_script(script: str, arguments: Sequence[str], url: str | None, progress:
     sys.argv[:] = [script, *arguments]
     sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
     try:
-        exec(compile(source, script, "exec", dont_inherit=True), vars(_main_module(script)))  # noqa: S102
+        exec(compile(source, path, "exec", dont_inherit=True), vars(_main_module(path)))  # noqa: S102
     except SystemExit as error:
         return _status(error.code)
     except KeyboardInterrupt:
@@ -44,11 +45,11 @@ def run_script(script: str, arguments: Sequence[str], url: str | None, progress:
     return 0
 
 
-def _main_module(script: str) -> types.ModuleType:
+def _main_module(path: str) -> types.ModuleType:
     """Make the script's `__main__`.  It stays: threads of the script, and what it does at its end, need it still."""
     main = types.ModuleType("__main__")
     vars(main).update(
-        __builtins__=builtins, __file__=script, __cached__=None, __loader__=SourceFileLoader("__main__", script)
+        __builtins__=builtins, __file__=path, __cached__=None, __loader__=SourceFileLoader("__main__", path)
     )
     sys.modules["__main__"] = main
     return main
