@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from random import Random
 
 from hypothesis import strategies as st
 
@@ -99,6 +100,15 @@ def catalogs(draw: st.DrawFn, most: int = 5) -> Catalog:
         other = draw(st.sampled_from(catalog.datasets))
         count = draw(st.integers(1, 3))
         catalog.datasets.append(_made(catalog, kind, one, other, count))
+    return catalog
+
+
+def random_catalog(chance: Random, most: int = 5) -> Catalog:
+    """The same, without Hypothesis: for many of them."""
+    catalog = Catalog([Dataset(((chance.randint(1, 3), Tree()),))])
+    for _ in range(chance.randint(1, most)):
+        one, other = chance.choice(catalog.datasets[-2:]), chance.choice(catalog.datasets)
+        catalog.datasets.append(_made(catalog, chance.choice(KINDS), one, other, chance.randint(1, 3)))
     return catalog
 
 

@@ -24,6 +24,7 @@ from tests.protocols.catalog import PARTITIONS_MAX, Catalog, Dataset
 
 SCHEDULE = ScheduleConfig(max_failures=3, max_losses=20, result_bytes_max=PARTITIONS_MAX)  # a result is one byte
 SPECULATE = SpeculateConfig(after_ns=0, slow_percentile=1.0, slowdown=0.0, cap=1.0)  # copy whatever may be copied
+LOSSES = (words.AttemptStarved, words.HostGone, words.WorkerGone, words.CacheEvicted, words.ResultLost)
 RESULT_STAGES = 1000  # ids of result stages begin here
 
 
@@ -179,9 +180,11 @@ class SchedulingWorld:
         self.workers: dict[AttemptId, WorkerId] = {}  # by whom
         self.dead_hosts: set[HostId] = set()
         self.told_hosts: set[HostId] = set()
+        self.silent: set[WorkerId] = set()  # suspected, as the claim table was told
         self.reported_lost: set[AttemptId] = set()  # whose outputs the schedule was told are gone
 
         self.actions: dict[JobId, Action] = {}
+        self.cancelled: set[JobId] = set()
         self.kept: frozenset[OperatorId] = frozenset()
         self.code: dict[StageId, StageSpec] = {}
         self.released: set[StageId] = set()
@@ -208,17 +211,55 @@ class SchedulingWorld:
             machine, event, _ = self.queue.popleft()
             if machine == "schedule":
                 assert not isinstance(event, claims.Event)
-                if self.schedule.must_be_journaled(event):
-                    self.journal.append(event)
-                for effect in self.schedule.step(event):
-                    self.perform(effect)
+                self.decide(event)
             else:
                 assert isinstance(event, claims.Event)
+                if isinstance(event, claims.Suspected):
+                    self.silent.add(event.worker)
+                elif isinstance(event, claims.Trusted):
+                    self.silent.discard(event.worker)
                 for answer in self.claims.step(event):
                     self.pass_on(answer)
         if not self.queue:
             self.flush()
             self.check_at_rest()
+
+    def decide(self, event: words.Event) -> None:
+        """The schedule machine takes an event; what it forgets of outputs must be what it was told is lost."""
+        if self.schedule.must_be_journaled(event):
+            self.journal.append(event)
+        before = self.places() if isinstance(event, LOSSES) else {}
+        effects = self.schedule.step(event)
+        if before:
+            after = self.places()
+            gone = {task for task in before if task not in after and self.is_alive(task.stage)}
+            named = {task for task in _justified(event, before) if self.is_alive(task.stage)}
+            assert gone == named, f"{event} took {sorted(gone)}"
+        if isinstance(event, words.OutputCommitted):
+            self.check_counted(event, effects)
+        for effect in effects:
+            self.perform(effect)
+
+    def check_counted(self, event: words.OutputCommitted, effects: list[words.Effect]) -> None:
+        """Contributions that came with an output that is kept are added, unless they were before or nobody waits."""
+        kept = any(isinstance(effect, words.Settle) and effect.kept for effect in effects)
+        if kept and event.output.updates:
+            asking = [action for action in self.actions.values() if self.waits_for(action, event.task)]
+            counted = any(isinstance(effect, words.CountUpdates) for effect in effects)
+            before = any(event.task in action.counted for action in self.actions.values())
+            assert counted or before or not asking, f"the contributions of {event.task} are dropped"
+
+    def places(self) -> dict[TaskId, MapOutput]:
+        """All map outputs that count."""
+        lineage = self.schedule.lineage
+        return {
+            TaskId(stage, partition): place
+            for stage in lineage.alive()
+            for partition, place in lineage.outputs(stage)[1].items()
+        }
+
+    def is_alive(self, stage: StageId) -> bool:
+        return self.schedule.lineage.stage(stage) is not None
 
     def flush(self) -> None:
         for settle in self.settlements:
@@ -242,6 +283,7 @@ class SchedulingWorld:
         match answer:
             case claims.Claimed(task=task, attempt=attempt, worker=worker, copy=copy):
                 assert attempt not in self.tasks, "an attempt was named twice"
+                assert worker not in self.silent, f"{worker} is given a task, though it has fallen silent"
                 self.tasks[attempt], self.workers[attempt] = task, worker
                 if copy:
                     others = [a for a, t in self.tasks.items() if t == task and a != attempt]
@@ -274,6 +316,8 @@ class SchedulingWorld:
     def perform(self, effect: words.Effect) -> None:
         match effect:
             case words.MakeOffers(offers=offers):
+                for offer in offers:
+                    self.check_offer(offer)
                 self.ask(claims.Offered(offers, self.now_ns))
             case words.WithdrawOffers(tasks=tasks):
                 self.ask(claims.Withdrawn(tasks))
@@ -299,6 +343,8 @@ class SchedulingWorld:
                 assert attempt in self.reports, "the contributions were dropped before they were counted"
                 assert not action.ended
                 assert task not in action.counted, f"job {job} counts task {task} twice"
+                assert self.committed.get(task) == attempt, f"job {job} counts attempt {attempt}, which was refused"
+                assert self.reports[attempt].updates
                 action.counted[task] = attempt
             case words.FinishJob(job=job):
                 self.finished(self.actions[job])
@@ -320,6 +366,26 @@ class SchedulingWorld:
     def has_effects(self, stage: StageId) -> bool:
         return any(action.stage == stage and action.has_effects for action in self.actions.values())
 
+    def check_offer(self, offer: claims.Offer) -> None:
+        """What is offered could run this moment, as far as anybody knows."""
+        lineage, task = self.schedule.lineage, offer.task
+        spec = lineage.stage(task.stage)
+        assert spec is not None
+        for stage in self.known_needs(_reads_of(spec, task.partition), task.partition):
+            lacking = self.catalog.shuffles[stage].partitions - len(lineage.outputs(stage)[1])
+            assert not lacking, f"task {task} is offered while {lacking} partitions of shuffle {stage} are lacking"
+        assert self.committed.get(task) not in self.counting(task), f"task {task} is offered while its output counts"
+
+    def known_needs(self, reads: Reads, partition: int) -> list[StageId]:
+        if reads.cut is not None and self.schedule.lineage.keepers(reads.cut, partition - reads.first):
+            return []
+        return [*reads.stages, *(s for below in reads.below for s in self.known_needs(below, partition))]
+
+    def counting(self, task: TaskId) -> set[AttemptId | None]:
+        """The attempt whose output stands for a task, if there is one."""
+        place = self.schedule.lineage.outputs(task.stage)[1].get(task.partition)
+        return {place.attempt} if place is not None else set()
+
     def check_launch(self, launch: words.Launch) -> None:
         assert launch.worker in self.schedule.workers, "launched on a worker that is known to be dead"
         assert self.tasks[launch.attempt] == launch.task
@@ -335,6 +401,13 @@ class SchedulingWorld:
         self.unanswered.discard((effect.attempt, effect.worker))
         self.reports.pop(effect.attempt, None)
         self.settlements.append(effect)
+
+    def asks(self, action: Action, task: TaskId) -> bool:
+        """Whether a job's result is made of a task's output, or is it."""
+        return task.stage == action.stage or task.stage in self.catalog.closure(action.dataset)
+
+    def waits_for(self, action: Action, task: TaskId) -> bool:
+        return action.job in self.schedule.jobs and not action.ended and self.asks(action, task)
 
     def deliver(self, effect: words.Deliver) -> None:
         action = self.actions[effect.job]
@@ -370,8 +443,7 @@ class SchedulingWorld:
         if effect.kind in {"failed", "lost"}:
             task = effect.task
             assert task is not None
-            needed = task.stage == action.stage or task.stage in self.catalog.closure(action.dataset)
-            assert needed, f"job {action.job} fails for task {task}, which it does not need"
+            assert self.asks(action, task), f"job {action.job} fails for task {task}, which it does not need"
             counts, most = (
                 (self.failures, SCHEDULE.max_failures)
                 if effect.kind == "failed"
@@ -400,6 +472,15 @@ class SchedulingWorld:
         for attempt, state in schedule.attempts.items():
             assert state.worker in schedule.workers
             assert attempt in schedule.by_task[state.task]
+            waiting = any(self.waits_for(action, state.task) for action in self.actions.values())
+            assert waiting or state.cancelled_ns is not None, f"attempt {attempt} runs for nobody"
+        for job, action in self.actions.items():
+            assert action.ended or job in schedule.jobs, f"job {job} is forgotten"
+            assert action.ended or job not in self.cancelled, f"job {job} goes on though it was cancelled"
+        for task, place in self.places().items():
+            assert place.host not in schedule.lost_hosts | self.told_hosts, f"the output of {task} is on a lost disk"
+        for key, keepers in schedule.lineage._cached.items():
+            assert keepers <= set(schedule.workers), f"{key} is kept by workers that are gone"
         late = {(a, w) for a, w in self.unanswered if w in living}
         assert not late or self.rebuilt, f"reports without an answer: {late}"
         self.unanswered -= {(a, w) for a, w in self.unanswered if w not in living}
@@ -426,6 +507,7 @@ class SchedulingWorld:
         self.tell(words.JobSubmitted(job, tuple(specs), action.wanted, self.now_ns))
 
     def cancel(self, job: JobId) -> None:
+        self.cancelled.add(job)
         self.tell(words.JobCancelled(job, "somebody said so", self.now_ns))
 
     def usable(self) -> list[Dataset]:
@@ -663,7 +745,8 @@ class SchedulingWorld:
             if lost:
                 body.starved = (stage, lost)
                 return
-            for place in places.values():
+            for p, place in places.items():
+                assert self.tasks[place.attempt] == TaskId(stage, p), f"{place} is said to be partition {p} of {stage}"
                 body.valid &= self.valid[place.attempt]
 
     def needed(self, process: Process, reads: Reads, partition: int) -> list[StageId]:
@@ -785,6 +868,18 @@ def has_updates(stage: StageId) -> bool:
     return stage % 2 == 1
 
 
+def _justified(event: words.Event, before: dict[TaskId, MapOutput]) -> list[TaskId]:
+    """Which outputs an event takes away, and no others."""
+    match event:
+        case words.AttemptStarved(stage=stage, lost=lost):
+            named = {(TaskId(stage, partition), by) for partition, by in lost}
+            return [task for task, place in before.items() if (task, place.attempt) in named]
+        case words.HostGone(host=host):
+            return [task for task, place in before.items() if place.host == host]
+        case _:
+            return []
+
+
 def _reads_of(spec: StageSpec, partition: int) -> Reads:
     return next(segment.reads for segment in spec.segments if segment.first <= partition < segment.stop)
 
@@ -812,6 +907,9 @@ def _essence(schedule: Schedule) -> object:
         schedule.delivering,
         schedule.releasing,
         schedule.finished_ns,
-        {task: (t.failures, t.losses) for task, t in schedule.troubles._of.items()},
+        schedule.lost_hosts,
+        schedule.reopened,
+        schedule.troubles._of,
+        lineage._cached,
         [(s, lineage.ready(s), lineage.waiting(s), lineage.outputs(s)) for s in lineage.alive()],
     )

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from headrace.config import MS
-from headrace.protocols import schedule_words as words
 from tests.protocols.catalog import Catalog, catalogs
+from tests.protocols.scheduling_walk import JOBS_MAX, WORKERS_MAX, come_to_an_end
 from tests.protocols.scheduling_world import Process, SchedulingWorld
-
-JOBS_MAX, WORKERS_MAX = 5, 4
-KIND_ROUNDS = 80
 
 
 class HostileScheduling(RuleBasedStateMachine):
@@ -200,19 +198,14 @@ class HostileScheduling(RuleBasedStateMachine):
         """Liveness: once the world turns kind, every job ends well and nothing is left."""
         if self.world is None or sys.exception() is not None:
             return  # it has failed already: that is what is to be told
-        world = self.world
-        world.turn_kind()
-        waiting = [action for action in world.actions.values() if not action.ended]
-        for _ in range(KIND_ROUNDS):
-            if all(action.ended for action in waiting):
-                break
-            world.kind_round()
-        stuck = [action.job for action in waiting if not action.ended]
-        assert not stuck, f"jobs {stuck} wait for {world.schedule.step(words.Rebuilt(world.now_ns))}"
-        for _ in range(8):
-            world.kind_round()
-        world.check_nothing_is_left()
+        come_to_an_end(self.world)
+
+
+class LongHostileScheduling(HostileScheduling):
+    """The same, for longer."""
 
 
 TestHostileScheduling = HostileScheduling.TestCase
-TestHostileScheduling.settings = settings(max_examples=1500, stateful_step_count=60)
+TestHostileScheduling.settings = settings(max_examples=250, stateful_step_count=50)
+TestLongHostileScheduling = pytest.mark.slow(LongHostileScheduling.TestCase)
+TestLongHostileScheduling.settings = settings(max_examples=5000, stateful_step_count=100)

@@ -181,10 +181,7 @@ class Schedule:
         result = self.lineage.result_stage(job)
         change = self.lineage.end(job)
         del self.jobs[job]
-        effects = self._follow(change)
-        for task in change.drop:
-            effects += self._cancel_all(task, because, now_ns)
-            self.troubles.committed(task)  # a later job that needs it begins anew
+        effects = self._follow_to_the_end(change, because, now_ns)
         for attempt, state in sorted(self.attempts.items()):
             if state.task.stage == result:  # copies that lost, and attempts at partitions that were delivered
                 effects += self._cancel(attempt, because, now_ns)
@@ -228,6 +225,14 @@ class Schedule:
             effects.append(Note("lost outputs", None, None, f"{len(change.lost)} map outputs are gone: {stages}"))
         effects += self._withdraw(task for task in (*change.hold, *change.drop) if task in self.offered)
         return effects + self._offer(change.need)
+
+    def _follow_to_the_end(self, change: Change, because: str, now_ns: int) -> list[Effect]:
+        """The same where something was achieved: what nobody needs any more is not waited for, either."""
+        effects = self._follow(change)
+        for task in change.drop:
+            effects += self._cancel_all(task, because, now_ns)
+            self.troubles.committed(task)  # a later job that needs it begins anew
+        return effects
 
     def _reopen(self, task: TaskId, attempt: AttemptId) -> Reopen:
         self.reopened[task] = attempt
@@ -316,11 +321,13 @@ class Schedule:
             return [EndStage(task.stage), *self._ended(event.attempt, event.now_ns), discard]
         if attempt is None or attempt.doomed:  # lost, by our account, with its worker or its host's disk
             reopen = self._reopen(task, event.attempt)
-            return [reopen, *self._ended(event.attempt, event.now_ns), *self._offer([task]), discard]
+            again = self._withdraw([task] if task in self.offered else [])  # its commit took the offer off the table
+            return [reopen, *again, *self._ended(event.attempt, event.now_ns), *self._offer([task]), discard]
         effects: list[Effect] = []
         self._forget(event.attempt)
         for operator, partition in event.output.cached:
-            effects += self._follow(self.lineage.cached(OperatorId(operator), partition, attempt.worker))
+            change = self.lineage.cached(OperatorId(operator), partition, attempt.worker)
+            effects += self._follow_to_the_end(change, "what it was for is cached", event.now_ns)
         self.troubles.committed(task)
         self.offered.pop(task, None)
         self.reopened.pop(task, None)
@@ -331,7 +338,8 @@ class Schedule:
             effects.append(CountUpdates(jobs[0], event.attempt))
         if spec.is_map:
             assert event.output.where is not None
-            effects += self._follow(self.lineage.stored(task, event.output.where))
+            change = self.lineage.stored(task, event.output.where)
+            effects += self._follow_to_the_end(change, "what it was for is there", event.now_ns)
         elif why := self._too_large(self.jobs[jobs[0]], event):
             settle = discard
             effects += self._fail(FailJob(jobs[0], "too large", why, task), event.now_ns)
@@ -365,7 +373,8 @@ class Schedule:
         del self.delivering[task]
         self.moved_ns = now_ns
         job = self.lineage.jobs_of(task.stage)[0]
-        effects = self._follow(self.lineage.delivered(job, task.partition))
+        change = self.lineage.delivered(job, task.partition)
+        effects = self._follow_to_the_end(change, "what it was for is delivered", now_ns)
         return effects + self._finish_if_done(job, now_ns)
 
     def _result_lost(self, event: ResultLost) -> list[Effect]:
