@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import headrace
-from headrace.errors import InternalError
+from headrace.context import Context
+from headrace.errors import InternalError, TaskFailed
 from headrace.loops.controller import Controller
 from tests.real.help import Program, write
 
@@ -141,3 +144,81 @@ def test_streams_that_stand_in_for_the_terminal(lair: Path, stream: str) -> None
         """
     Program.script(source, lair, cwd=lair).ok()
     assert (lair / "total").read_text() == "6"
+
+
+def test_threads_of_a_task_share_its_values(local: Context) -> None:
+    """As those that user code starts to wait for several things at once."""
+    table, seen = local.broadcast({n: n * n for n in range(50)}), local.accumulator(0)
+
+    def square(n: int) -> int:
+        seen.add(1)
+        return table.value[n]
+
+    def squares(numbers: Iterator[int]) -> Iterator[int]:
+        with ThreadPoolExecutor(8) as pool:
+            yield from pool.map(square, numbers)
+
+    assert local.range(50).map_partitions(squares).collect() == [n * n for n in range(50)]
+    assert seen.value == 50
+
+
+def test_what_is_too_much_for_a_report_is_said(local: Context) -> None:
+    """It used to break the channel, and the worker was taken for killed, again and again."""
+    seen = local.accumulator(b"")
+    with pytest.raises(TaskFailed, match=r"12,000,0\d\d bytes to accumulators"):
+        local.range(1).foreach(lambda x: seen.add(bytes(12_000_000)))
+
+    def fail(_: int) -> None:
+        raise ValueError("x" * 20_000_000)
+
+    with pytest.raises(TaskFailed, match="20,000,012 characters") as caught:
+        local.range(1).foreach(fail)
+    assert len(str(caught.value)) < 30_000
+    assert local.range(4).sum() == 6
+
+
+def _cyclic() -> Exception:
+    one, other = ValueError("hen"), KeyError("egg")
+    one.__cause__, other.__cause__ = other, one
+    return one
+
+
+def _deep() -> Exception:
+    error = ValueError("first")
+    for number in range(5000):
+        another = ValueError(f"number {number}")
+        another.__cause__ = error
+        error = another
+    return error
+
+
+class _Secretive(Exception):
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class _Stubborn(Exception):
+    def __reduce__(self) -> Any:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (_cyclic, "ValueError: hen"),
+        (_deep, "ValueError: number 4999"),
+        (lambda: _Secretive(), "_Secretive"),
+        (lambda: _Stubborn("no"), "_Stubborn: no"),
+        (lambda: ExceptionGroup("both", [ValueError("hen"), KeyError("egg")]), "ValueError: hen"),
+    ],
+)
+def test_odd_exceptions_are_told_and_end_no_worker(
+    local: Context, make: Callable[[], BaseException], told: str
+) -> None:
+    def fail(_: int) -> None:
+        raise make()
+
+    before = {worker.pid for worker in local.workers()}
+    with pytest.raises(TaskFailed, match=told):
+        local.range(1).map(fail).count()
+    assert {worker.pid for worker in local.workers()} == before

@@ -26,6 +26,11 @@ from headrace.plan.stages import Node, Program, ShuffleSink, ValueSink
 SAMPLE = 200  # characters of a record in a message
 Found = tuple[str, Site, str | None]  # the operator, the line that defined it, and what it was given
 
+SUMMARY = 4000  # characters of what an exception says of itself
+GROUP = 5  # exceptions of a group that are told
+CHAIN = 10  # exceptions that led to each other that are told, the latest
+PAIRWISE = {"keys", "values", "map_values", "flat_map_values"}
+BORROWED = {"heapq"}  # library code in Python that our own loops call: its frames are ours where we called it
 
 class Blame(Struct, frozen=True):
     """What is known about an exception.
@@ -62,6 +67,16 @@ def blame(error: BaseException, program: Program | None, flows: Sequence[Flow]) 
     """Find out what can be found out about an exception."""
     operator: str | None = None
     site: Site | None = None
+    try:
+        return _blame(error, program, flows)
+    except BaseException as another:  # the exception's own methods, or those of the record, may do anything
+        return Blame(
+            f"{type(error).__name__}, of which no more can be told: asked for it, there was {type(another).__name__}",
+            *("", None, None, None, None),
+        )
+
+
+def _blame(error: BaseException, program: Program | None, flows: Sequence[Flow]) -> Blame:
     record: str | None = None
     if program is not None:
         found = _by_frame(error, program)
@@ -82,23 +97,30 @@ def _summary(error: BaseException) -> str:
     if isinstance(error, HeadraceError):
         return str(error)  # ours says all there is to say
     lines = traceback.format_exception_only(error)
-    return "".join(lines[-1:]).strip() if not isinstance(error, SyntaxError) else "".join(lines).strip()
+    text = "".join(lines[-1:]).strip() if not isinstance(error, SyntaxError) else "".join(lines).strip()
+    if len(text) > SUMMARY:
+        text = f"{text[:SUMMARY]}... ({len(text):,} characters)"
+    if isinstance(error, BaseExceptionGroup):
+        text += "".join(f"\n  {_summary(inner)}" for inner in error.exceptions[:GROUP])
+    return text
 
 
 def user_frames(error: BaseException) -> str:
     """Format the frames of a traceback that are not ours, and those of the exceptions that led to it."""
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    before = ""
-    if cause is not None and (inner := user_frames(cause)):
-        before = f"{inner}{_summary(cause)}\n\nwhich led to:\n\n"
-    frames = [
-        summary
-        for summary, (frame, _) in zip(
-            traceback.extract_tb(error.__traceback__), traceback.walk_tb(error.__traceback__), strict=True
-        )
-        if not _is_ours(frame)
-    ]
-    return before + "".join(traceback.format_list(frames))
+    told: list[str] = []
+    for raised in _chain(error)[-CHAIN:]:
+        frames = [
+            summary
+            for summary, (frame, _) in zip(
+                traceback.extract_tb(raised.__traceback__), traceback.walk_tb(raised.__traceback__), strict=True
+            )
+            if not _is_ours(frame)
+        ]
+        if frames or (told and raised is error):
+            told.append(
+                "".join(traceback.format_list(frames)) + (f"{_summary(raised)}\n" if raised is not error else "")
+            )
+    return "\nwhich led to:\n\n".join(told)
 
 
 def _is_ours(frame: types.FrameType) -> bool:
@@ -108,19 +130,19 @@ def _is_ours(frame: types.FrameType) -> bool:
 
 def _chain(error: BaseException) -> list[BaseException]:
     """List an exception and those that led to it, the first one first."""
-    chain: list[BaseException] = []
+    chain: dict[int, BaseException] = {}
     here: BaseException | None = error
-    while here is not None and here not in chain:
-        chain.append(here)
+    while here is not None and id(here) not in chain:
+        chain[id(here)] = here
         here = here.__cause__ or (None if here.__suppress_context__ else here.__context__)
-    return chain[::-1]
+    return list(chain.values())[::-1]
 
 
 def _pickled(error: BaseException) -> bytes | None:
     try:
         data = dumps(error)
         return data if len(data) < 1 << 20 else None
-    except Exception:  # a user's __reduce__ may do anything
+    except BaseException:  # a user's __reduce__ may do anything
         return None
 
 

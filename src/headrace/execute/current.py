@@ -28,19 +28,31 @@ class Current(Struct):
 
 
 _local = threading.local()
+_process: list[Current | None] | None = None  # what a worker process runs, where there is nothing else in it
+
+
+def take_process() -> None:
+    """Say that all threads of this process belong to the attempt that it runs: those that user code starts, too."""
+    global _process
+    _process = [None]
 
 
 def current() -> Current | None:
-    """Return the attempt that this thread is running; None in the user's program."""
-    return getattr(_local, "task", None)
+    """Return the attempt that this thread is running, or works for; None in the user's program."""
+    task: Current | None = getattr(_local, "task", None)
+    return task if task is not None or _process is None else _process[0]
 
 
 @contextmanager
 def running(task: Current) -> Iterator[None]:
     """Make an attempt this thread's own while the block runs."""
-    before = current()
+    before = getattr(_local, "task", None)
     _local.task = task
+    if _process is not None:
+        _process[0] = task
     try:
         yield
     finally:
         _local.task = before
+        if _process is not None:
+            _process[0] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from copy import copy
 from typing import Any, Generic, TypeVar
@@ -11,6 +12,7 @@ from headrace.execute.chunks import split_frames
 from headrace.execute.current import current
 
 T = TypeVar("T")
+_adding = threading.RLock()  # user code may start threads
 
 
 class Broadcast(Generic[T]):
@@ -105,10 +107,12 @@ class Accumulator(Generic[T]):
         task = current()
         if task is None:
             self._value = self._value + term  # type: ignore[operator]
-        elif self.number in task.updates:
-            task.updates[self.number] = task.updates[self.number] + term
-        else:  # not on top of what the program began with: that would count once for each task
-            task.updates[self.number] = copy(term)
+            return
+        with _adding:
+            if self.number in task.updates:
+                task.updates[self.number] = task.updates[self.number] + term
+            else:  # not on top of what the program began with: that would count once for each task
+                task.updates[self.number] = copy(term)
 
     def __iadd__(self, term: T) -> Accumulator[T]:
         self.add(term)

@@ -22,6 +22,7 @@ from collections.abc import Callable
 import cloudpickle
 
 from headrace.execute.chunks import main_classes
+from headrace.execute.current import take_process
 from headrace.ids import HostId, WorkerId
 from headrace.loops.work import WorkerLoop, WorkerPorts
 from headrace.ports import Peer
@@ -206,6 +207,7 @@ def settle_in(record: Bootstrap) -> None:
         os.chdir(record.folder)
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
+    take_process()
     os.register_at_fork(after_in_child=disarm)
 
 
