@@ -24,13 +24,11 @@ from headrace.plan.hashing import short
 from headrace.plan.stages import Node, Program, ShuffleSink, ValueSink
 
 SAMPLE = 200  # characters of a record in a message
-Found = tuple[str, Site, str | None]  # the operator, the line that defined it, and what it was given
-
 SUMMARY = 4000  # characters of what an exception says of itself
 GROUP = 5  # exceptions of a group that are told
 CHAIN = 10  # exceptions that led to each other that are told, the latest
-PAIRWISE = {"keys", "values", "map_values", "flat_map_values"}
-BORROWED = {"heapq"}  # library code in Python that our own loops call: its frames are ours where we called it
+Found = tuple[str, Site, str | None]  # the operator, the line that defined it, and what it was given
+
 
 class Blame(Struct, frozen=True):
     """What is known about an exception.
@@ -65,8 +63,6 @@ class Blame(Struct, frozen=True):
 
 def blame(error: BaseException, program: Program | None, flows: Sequence[Flow]) -> Blame:
     """Find out what can be found out about an exception."""
-    operator: str | None = None
-    site: Site | None = None
     try:
         return _blame(error, program, flows)
     except BaseException as another:  # the exception's own methods, or those of the record, may do anything
@@ -77,6 +73,8 @@ def blame(error: BaseException, program: Program | None, flows: Sequence[Flow]) 
 
 
 def _blame(error: BaseException, program: Program | None, flows: Sequence[Flow]) -> Blame:
+    operator: str | None = None
+    site: Site | None = None
     record: str | None = None
     if program is not None:
         found = _by_frame(error, program)

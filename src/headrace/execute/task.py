@@ -26,6 +26,7 @@ from headrace.plan.operators import CoGroup, Merge, PerPartition, PerRecord, Rea
 from headrace.plan.stages import Node, Program, RecordsSink, ShuffleSink, TextSink, ValueSink, growing_structures
 from headrace.ports import BlockLost, TaskPort
 
+UPDATES_BYTES_MAX = 4 << 20  # of one task: they travel in its report
 SHARED_BYTES_MIN = 1 << 20  # a budget below this would spill every few records
 
 
@@ -40,7 +41,6 @@ class Finished(Struct, frozen=True):
 
     records: int
     updates: bytes
-UPDATES_BYTES_MAX = 4 << 20  # of one task: they travel in its report
 
 
 class TaskBody:
@@ -224,44 +224,6 @@ class TaskBody:
                 for batch in self._flow(narrow, partition).lists():
                     table.add_columns(*columns_of(batch), place)
                     self._port.pause(len(batch))
-    def _sort_within(self, body: SortWithin, place: int, partition: int) -> Iterator[list[Any]]:
-        sort = SortTable(body.descending, self._budget, self._port.scratch)
-        for batch in self._flow(place, partition).lists():
-            sort.add_columns(list(map(body.function.call, batch)), batch)
-            self._port.pause(len(batch))
-        yield from sort.drain()
-
-    # From several partitions, or several inputs.
-
-    def _gather(self, node: Node, partition: int) -> Iterator[list[Any]]:
-        for number in _parts(node, 0, partition):
-            yield from self._flow(_narrow(node, 0), number).lists()
-
-    def _zip(self, node: Node, partition: int) -> Iterator[list[Any]]:
-        left, right = (self._flow(_narrow(node, which), partition).records() for which in (0, 1))
-        missing = object()
-        for batch in Pace().lists(zip_longest(left, right, fillvalue=missing)):
-            if any(record is missing for record in batch[-1]):  # then all behind it lack the same side
-                raise ProgramError(
-                    f"zip needs as many records in each partition on both sides, and partition {partition} has fewer on "
-                    "one. Number the records of both with zip_with_index, and join them by that."
-                )
-            yield batch
-            self._port.pause(len(batch))
-
-    def _cross(self, node: Node, partition: int) -> Iterator[list[Any]]:
-        """Pair each record on the left with all on the right, which are kept: in memory, or on disk if they are many."""
-        (row,), (column,) = (_parts(node, which, partition) for which in (0, 1))
-        kept = Replay(self._budget, self._port.scratch)
-        for batch in self._flow(_narrow(node, 1), column).lists():
-            kept.add(batch)
-            self._port.pause(len(batch))
-        for batch in self._flow(_narrow(node, 0), row).lists():
-            for others in kept.lists():
-                for pairs in Pace().lists(product(batch, others)):
-                    yield pairs
-                    self._port.pause(len(pairs))
-
         yield from self._grouped(table, single=False)
 
     # Through caches.
