@@ -51,6 +51,14 @@ class OutputExists(ProgramError, FileExistsError):
     """The output directory is there already."""
 
 
+class OutputError(ProgramError, OSError):
+    """Output that cannot be put where the program wants it."""
+
+
+class NoRecords(ProgramError, ValueError):
+    """An action that needs at least one record was asked of a dataset that has none."""
+
+
 class KeyProblem(ProgramError, TypeError):
     """A key that cannot be grouped by: unhashable, or hashed differently by every process."""
 

@@ -95,7 +95,7 @@ def test_take_and_first_compute_no_more_partitions_than_they_need() -> None:
         assert dataset.take(2) == [0, 1]
         assert tasks.partitions() == [0]
         assert dataset.take(5) == [0, 1, 2, 3, 4]
-        assert tasks.partitions() == [0, 1, 2, 3, 4]  # one, then four more
+        assert tasks.partitions() == [0, 1, 2]  # one with two records, so two more
         assert dataset.take(0) == []
         assert tasks.partitions() == []
         assert dataset.take(1000) == list(range(100))

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import functools
 import heapq
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import msgspec
 
 from headrace.dataset.arguments import whole
 from headrace.dataset.engine import Engine
 from headrace.dataset.keyed import count_values
 from headrace.dataset.narrow import per_record
-from headrace.errors import KeyProblem
+from headrace.errors import KeyProblem, NoRecords, TaskFailed
 from headrace.execute import helpers
+from headrace.execute.blame import blame
 from headrace.execute.combine import key_of
 from headrace.plan.functions import UserFunction, call_site, user_function
 from headrace.plan.hashing import unhashable
 from headrace.plan.operators import Operator
 from headrace.plan.stages import ValueSink
 
-GROW = 4  # `take` looks at so many times more partitions when the first had too few records
+GROW = 4  # `take` looks at no more than so many times the partitions it has seen, at once
+OPTIMISM = 1.5  # and at so many more than the records seen so far promise to be enough
 
 
 def collect(engine: Engine, source: Operator) -> list[Any]:
@@ -63,6 +68,23 @@ def with_function(
     return engine.values(source, sink, name)
 
 
+def in_program(name: str, merge: Callable[[], Any]) -> Any:
+    """Merge what the partitions returned; a function that fails here fails as it would in a task.
+
+    Raises:
+        TaskFailed: it raised something.
+
+    """
+    try:
+        return merge()
+    except Exception as error:
+        what = blame(error, None, ())
+        site = call_site()
+        text = msgspec.structs.replace(what, operator=name, site=site).text()
+        where = "That was in the program itself, where what the partitions gave is merged."
+        raise TaskFailed(f"\n{text}\n\n{where} Mend the function and run it again.") from error
+
+
 def count(engine: Engine, source: Operator) -> int:
     """Count the records."""
     return sum(per_partition(engine, source, helpers.count, "count"))
@@ -70,15 +92,16 @@ def count(engine: Engine, source: Operator) -> int:
 
 def add_up(engine: Engine, source: Operator) -> Any:
     """Add the records."""
-    return sum(per_partition(engine, source, helpers.add_up, "sum"))
+    parts = per_partition(engine, source, helpers.add_up, "sum")
+    return in_program("sum", lambda: sum(parts))
 
 
 def reduce(engine: Engine, source: Operator, function: Callable[[Any, Any], Any]) -> Any:
     """Merge all records into one."""
     parts = [part[0] for part in with_function(engine, source, helpers.fold_up, function, "reduce") if part]
     if not parts:
-        raise ValueError("reduce() of a dataset without records. Use fold, or check first.")
-    return functools.reduce(function, parts)
+        raise NoRecords("reduce() of a dataset without records. Ask take(1) first, or union a neutral record.")
+    return in_program("reduce", lambda: functools.reduce(function, parts))
 
 
 def take(engine: Engine, source: Operator, number: int, name: str = "take") -> list[Any]:
@@ -91,7 +114,9 @@ def take(engine: Engine, source: Operator, number: int, name: str = "take") -> l
         for chunk in engine.records(source, name, some, limit=number - len(found)):
             found += chunk
         tried += len(some)
-        step *= GROW
+        step = GROW * tried
+        if found:
+            step = min(step, max(1, int(OPTIMISM * number * tried / len(found)) - tried))
     return found[:number]
 
 
@@ -99,7 +124,7 @@ def first(engine: Engine, source: Operator) -> Any:
     """Bring the first record."""
     found = take(engine, source, 1, "first")
     if not found:
-        raise ValueError("first() of a dataset without records.")
+        raise NoRecords("first() of a dataset without records. Ask take(1), which may return nothing.")
     return found[0]
 
 
@@ -109,13 +134,14 @@ def top(engine: Engine, source: Operator, number: int, key: Callable[[Any], Any]
     taken = user_function(key, "top").call if key is not None else None
     largest = functools.partial(helpers.largest, number, taken)
     parts = per_partition(engine, source, largest, "top")
-    return heapq.nlargest(number, (record for part in parts for record in part), key)
+    found: list[Any] = in_program("top", lambda: heapq.nlargest(number, itertools.chain.from_iterable(parts), key))
+    return found
 
 
 def count_by_value(engine: Engine, source: Operator, name: str = "count_by_value") -> defaultdict[Any, int]:
     """Count how often each record occurs."""
     found: defaultdict[Any, int] = defaultdict(int)
-    for chunk in engine.records(count_values(engine, source), name):
+    for chunk in engine.records(count_values(engine, source, name), name):
         found.update(chunk)
     return found
 

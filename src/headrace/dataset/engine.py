@@ -23,6 +23,7 @@ from headrace.loops.jobs import MESSAGE_BLOB_BYTES, JobHandle, JobRequest, Stage
 from headrace.loops.session import Session
 from headrace.plan.byvalue import ByValuePickler
 from headrace.plan.functions import PROTOCOL, Site, UserFunction, call_site, digest_of
+from headrace.plan.hashing import short
 from headrace.plan.operators import (
     Aggregate,
     Body,
@@ -114,14 +115,22 @@ class Engine:
         self._accumulators[made.number] = made
         return made
 
-    def _add_up(self, handle: JobHandle) -> None:
+    def _add_up(self, handle: JobHandle) -> UsageError | None:
         updates, handle.updates = handle.updates, []
+        problem: UsageError | None = None
         with self._lock:
             for data in updates:
                 for number, term in loads(data).items():
                     found = self._accumulators.get(number)
-                    if found is not None:
-                        found.add(term)
+                    try:
+                        if found is not None:
+                            found.add(term)
+                    except Exception as error:  # of the user's `+`; the other contributions count all the same
+                        problem = UsageError(
+                            f"{short(term)} cannot be added to {found}: {error}. Add what + adds to its first value."
+                        )
+                        problem.__cause__ = error
+        return problem
 
     # Running.
 
@@ -178,9 +187,11 @@ class Engine:
         except BaseException:  # Ctrl-C, a notebook's interrupt, a timeout of the user's
             self._call_off(handle.request.id)
             raise
-        self._add_up(handle)
+        problem = self._add_up(handle)
         if handle.failure is not None:
             raise handle.failure from handle.failure.__cause__
+        if problem is not None:
+            raise problem
         return handle
 
     def _call_off(self, job: JobId) -> None:

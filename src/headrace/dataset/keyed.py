@@ -90,9 +90,9 @@ def distinct(engine: Engine, source: Operator, number: int | None) -> Operator:
     return engine.operator("distinct", PerRecord("keys"), (keyed,), partitions=keyed.partitions)
 
 
-def count_values(engine: Engine, source: Operator) -> Operator:
+def count_values(engine: Engine, source: Operator, name: str) -> Operator:
     """Count equal records."""
-    return aggregate_keys(engine, source, "count_by_value", Aggregate("count"))
+    return aggregate_keys(engine, source, name, Aggregate("count"))
 
 
 def group_by_key(engine: Engine, source: Operator, number: int | None, function: PartitionFunction | None) -> Operator:

@@ -1,15 +1,20 @@
 """Writing a dataset to files, all or nothing.
 
 Each attempt writes its part aside; when all partitions are committed, the parts of the attempts that count are renamed into
-place, and `_SUCCESS` is written last.  A folder without it is not whole.
+place, and `_SUCCESS` is written last.  A folder without it is not whole.  Of two writers that may both overwrite a folder
+the first to finish wins, and the other is told.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from headrace.dataset.engine import Engine
-from headrace.errors import OutputExists
+from headrace.errors import OutputError, OutputExists, UsageError
 from headrace.loops.jobs import JobHandle
 from headrace.plan.operators import Operator
 from headrace.plan.stages import TextSink
@@ -24,50 +29,118 @@ def save_as_text_file(engine: Engine, source: Operator, path: str | os.PathLike[
 
     Raises:
         OutputExists: there is something at the path already, and it is not to be overwritten.
+        OutputError: the folder cannot be made, or another job wrote it meanwhile.
 
     """
-    folder = os.path.abspath(os.fspath(path))
-    files = engine.session.files
-    existed = files.exists(folder)
-    if existed and not overwrite:
-        raise OutputExists(f"{path} exists. Remove it, choose another, or say overwrite=True.")
-    if existed and not os.path.isdir(folder):
-        raise OutputExists(f"{path} is a file, not a folder. Choose another path.")
+    name = _text(path)
+    folder = os.path.abspath(name)
+    made = _make(folder, name, overwrite=overwrite)
+    aside = f"{folder}/{ASIDE}/{engine.session.run}"  # two programs may number their jobs alike
     handle: JobHandle | None = None
     try:
-        os.makedirs(folder, exist_ok=True)
-        handle = engine.start(source, TextSink(folder), "save_as_text_file")
+        handle = engine.start(source, TextSink(aside), "save_as_text_file")
         engine.finish(handle)
-        commit(files, folder, handle, source.partitions)
-        clear(engine, handle, folder)
-    except BaseException:
-        clear(engine, handle, folder)
-        if not existed:
-            files.remove_tree(folder)
-        raise
-
-
-def commit(files: Files, folder: str, handle: JobHandle, partitions: int) -> None:
-    """Put the parts that count into place."""
-    old = [name for name in files.list(folder) if name != ASIDE]
-    for name in sorted(old, key=lambda name: name != SUCCESS):  # the mark of wholeness goes first
-        files.remove(f"{folder}/{name}")
-    for partition in range(partitions):
-        name = f"part-{partition:05d}"
-        files.rename(f"{folder}/{ASIDE}/{handle.request.id}/{handle.winners[partition]}/{name}", f"{folder}/{name}")
-    files.sync_dir(folder)
-    mark = files.create(f"{folder}/{SUCCESS}")
-    try:
-        mark.sync()
+        with _locked(folder):
+            commit(engine.session.files, folder, aside, handle, source.partitions, mine=bool(made))
     finally:
-        mark.close()
-    files.sync_dir(folder)
+        clear(engine, handle, aside, made)
 
 
-def clear(engine: Engine, handle: JobHandle | None, folder: str) -> None:
+def _text(path: str | os.PathLike[str]) -> str:
+    try:
+        name = os.fspath(path)
+    except TypeError as error:
+        raise UsageError(f"save_as_text_file: {error}. Give it a path.") from None
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"save_as_text_file cannot write to {name!r}. Give it a path, as text.")
+    return name
+
+
+def _make(folder: str, name: str, *, overwrite: bool) -> list[str]:
+    """Make a folder; return what was made, itself first, then those above it."""
+    missing = [folder]
+    while not os.path.lexists(above := os.path.dirname(missing[-1])):
+        missing.append(above)
+    made: list[str] = []
+    try:
+        for path in reversed(missing):
+            os.mkdir(path)
+            made.insert(0, path)
+    except FileExistsError:
+        if path != folder:  # somebody else is making the same folders
+            return _make(folder, name, overwrite=overwrite)
+        if not overwrite:
+            raise OutputExists(f"{name} exists. Remove it, choose another, or say overwrite=True.") from None
+        if not os.path.isdir(folder):
+            raise OutputExists(f"{name} is a file, not a folder. Choose another path.") from None
+        if inner := [one for one in sorted(os.listdir(folder)) if one != ASIDE and os.path.isdir(f"{folder}/{one}")]:
+            raise OutputExists(
+                f"{name} has folders in it, such as {inner[0]}, so it is not an earlier output. Choose another "
+                "path, or remove it yourself."
+            ) from None
+    except OSError as error:
+        _unmake(made)
+        raise OutputError(f"{name} cannot be made: {error.strerror}. Choose a folder that you may write to.") from error
+    return made
+
+
+def _unmake(made: list[str]) -> None:
+    for path in made:
+        with contextlib.suppress(OSError):  # not empty: somebody else uses it
+            os.rmdir(path)
+
+
+@contextmanager
+def _locked(folder: str) -> Iterator[None]:
+    """Keep other writers of a folder waiting while the block runs."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems cannot
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def commit(files: Files, folder: str, aside: str, handle: JobHandle, partitions: int, *, mine: bool) -> None:
+    """Put the parts that count into place.
+
+    Args:
+        mine: the folder is new, and to be empty again if this fails.
+
+    """
+    parts = {f"part-{p:05d}": f"{aside}/{handle.request.id}/{handle.winners[p]}" for p in range(partitions)}
+    if not all(files.exists(f"{where}/{part}") for part, where in parts.items()):
+        raise OutputError(
+            f"another job wrote {folder} meanwhile, and its output is there. Give each job a folder of its own."
+        )
+    for name in sorted(files.list(folder), key=lambda name: name != SUCCESS):  # the mark of wholeness goes first
+        if not os.path.isdir(f"{folder}/{name}"):
+            files.remove(f"{folder}/{name}")
+    try:
+        for part, where in parts.items():
+            files.rename(f"{where}/{part}", f"{folder}/{part}")
+        files.sync_dir(folder)
+        mark = files.create(f"{folder}/{SUCCESS}")
+        try:
+            mark.sync()
+        finally:
+            mark.close()
+        files.sync_dir(folder)
+    except BaseException:
+        if mine:
+            for part in (SUCCESS, *parts):
+                files.remove(f"{folder}/{part}")
+        raise
+    files.remove_tree(f"{folder}/{ASIDE}")  # also what killed programs left
+
+
+def clear(engine: Engine, handle: JobHandle | None, aside: str, made: list[str]) -> None:
     """Remove what lies aside, as soon as nobody writes there any more: attempts that were called off, copies that lost."""
     try:
         if handle is not None:
             engine.session.wait(handle.quiet)
     finally:
-        engine.session.files.remove_tree(f"{folder}/{ASIDE}")
+        if handle is not None:
+            engine.session.files.remove_tree(f"{aside}/{handle.request.id}")
+        _unmake([aside, os.path.dirname(aside), *made])

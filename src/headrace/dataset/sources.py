@@ -8,8 +8,10 @@ from typing import Any
 
 from headrace.dataset.arguments import whole
 from headrace.dataset.engine import Engine
+from headrace.errors import UsageError
 from headrace.execute.chunks import frame
 from headrace.execute.flow import Pace
+from headrace.plan.hashing import short
 from headrace.plan.operators import Operator, ReadRange, ReadSlices, ReadText
 from headrace.store.inputs import check_encoding, find_files, make_splits
 
@@ -40,6 +42,8 @@ def parallelize(engine: Engine, records: Iterable[Any], number: int | None) -> O
     slices = _slices(engine, number)
     if isinstance(records, range):
         return engine.operator("parallelize", ReadRange(records), partitions=slices)
+    if not isinstance(records, Iterable):
+        raise UsageError(f"parallelize needs something to iterate over, not {short(records)}. Give it a list.")
     held = records if isinstance(records, list | tuple) else list(records)
     inline: list[bytes | None] = []
     names: list[str] = []
@@ -54,13 +58,21 @@ def parallelize(engine: Engine, records: Iterable[Any], number: int | None) -> O
             inline.append(b"".join(frames))
         else:
             inline.append(None)
-            engine.session.provide(names[-1], frames)
+            try:
+                engine.session.provide(names[-1], frames)
+            except BaseException:  # a full disk: what is there of it already would keep it full
+                for name in names[:-1]:
+                    engine.session.withdraw(name)
+                raise
     return engine.operator("parallelize", ReadSlices(tuple(inline), tuple(names)), partitions=slices)
 
 
 def numbers(engine: Engine, start: int, end: int | None, step: int, number: int | None) -> Operator:
     """Count."""
-    values = range(start, end, step) if end is not None else range(0, start, step)
+    try:
+        values = range(start, end, step) if end is not None else range(0, start, step)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"range: {error}. Give it whole numbers, as for Python's range.") from None
     return engine.operator("range", ReadRange(values), partitions=_slices(engine, number))
 
 

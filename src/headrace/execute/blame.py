@@ -17,16 +17,20 @@ from msgspec import Struct
 
 from headrace.errors import HeadraceError, ProgramError
 from headrace.execute.chunks import dumps
+from headrace.execute.combine import key_of
 from headrace.execute.flow import Flow, StoppedEarly, step_of
 from headrace.execute.scatter import write_shuffle
 from headrace.plan.functions import Site, UserFunction, in_engine
 from headrace.plan.hashing import short
+from headrace.plan.operators import PerRecord
 from headrace.plan.stages import Node, Program, ShuffleSink, ValueSink
 
 SAMPLE = 200  # characters of a record in a message
 SUMMARY = 4000  # characters of what an exception says of itself
 GROUP = 5  # exceptions of a group that are told
 CHAIN = 10  # exceptions that led to each other that are told, the latest
+PAIRWISE = {"keys", "values", "map_values", "flat_map_values"}
+BORROWED = {"heapq"}  # library code in Python that our own loops call: its frames are ours where we called it
 Found = tuple[str, Site, str | None]  # the operator, the line that defined it, and what it was given
 
 
@@ -76,10 +80,16 @@ def _blame(error: BaseException, program: Program | None, flows: Sequence[Flow])
     operator: str | None = None
     site: Site | None = None
     record: str | None = None
+    summary = _summary(error)
     if program is not None:
         found = _by_frame(error, program)
         if found is None or found[2] is None:  # a function that consumes a stream may have met what another raised
-            found = _by_replay(error, flows) or found or _by_engine(error, program)
+            if (met := _by_replay(error, flows)) is not None:
+                node, at_fault = met
+                found = node.name, node.site, short(at_fault, SAMPLE)
+                summary = _not_a_pair(node, at_fault) or summary
+            else:
+                found = found or _by_engine(error, program)
         if found is not None:
             operator, site, record = found
     if record is None:
@@ -88,7 +98,7 @@ def _blame(error: BaseException, program: Program | None, flows: Sequence[Flow])
             if at_hand:
                 record = short(value, SAMPLE)
                 break
-    return Blame(_summary(error), user_frames(error), operator, site, record, _pickled(error))
+    return Blame(summary, user_frames(error), operator, site, record, _pickled(error))
 
 
 def _summary(error: BaseException) -> str:
@@ -107,13 +117,13 @@ def user_frames(error: BaseException) -> str:
     """Format the frames of a traceback that are not ours, and those of the exceptions that led to it."""
     told: list[str] = []
     for raised in _chain(error)[-CHAIN:]:
-        frames = [
-            summary
-            for summary, (frame, _) in zip(
-                traceback.extract_tb(raised.__traceback__), traceback.walk_tb(raised.__traceback__), strict=True
-            )
-            if not _is_ours(frame)
-        ]
+        frames, ours = [], False
+        for summary, (frame, _) in zip(
+            traceback.extract_tb(raised.__traceback__), traceback.walk_tb(raised.__traceback__), strict=True
+        ):
+            ours = _is_ours(frame) or (ours and frame.f_globals.get("__name__") in BORROWED)
+            if not ours:
+                frames.append(summary)
         if frames or (told and raised is error):
             told.append(
                 "".join(traceback.format_list(frames)) + (f"{_summary(raised)}\n" if raised is not error else "")
@@ -223,7 +233,7 @@ def _arguments(frame: types.FrameType) -> str | None:
 # By replay.
 
 
-def _by_replay(error: BaseException, flows: Sequence[Flow]) -> Found | None:
+def _by_replay(error: BaseException, flows: Sequence[Flow]) -> tuple[Node, Any] | None:
     if isinstance(error, ProgramError) and not isinstance(error, StoppedEarly):
         return None  # ours, and not about a function of the user's
     for flow in reversed(flows):
@@ -235,7 +245,7 @@ def _by_replay(error: BaseException, flows: Sequence[Flow]) -> Found | None:
     return None
 
 
-def _replay(error: BaseException, nodes: Sequence[Node], value: Any) -> Found | None:
+def _replay(error: BaseException, nodes: Sequence[Node], value: Any) -> tuple[Node, Any] | None:
     records = [value]
     for node in nodes:
         step, results = step_of(node), []
@@ -244,10 +254,27 @@ def _replay(error: BaseException, nodes: Sequence[Node], value: Any) -> Found | 
             try:
                 results += list(alone.records())
             except type(error):
-                return node.name, node.site, short(record, SAMPLE)
+                return node, record
             except BaseException:  # something else this time: then we do not know
                 return None
         records = results
+    return None
+
+
+def _not_a_pair(node: Node, record: Any) -> str | None:
+    """Say that an operator on pairs was given something else; Python's complaint names neither."""
+    if not isinstance(node.body, PerRecord) or node.body.kind not in PAIRWISE or isinstance(record, Iterator):
+        return None
+    try:
+        if node.body.kind in ("keys", "values"):
+            record[0], record[1]
+        else:
+            _, _ = record
+    except Exception:  # whatever Python said about it
+        try:
+            key_of(record)
+        except ProgramError as ours:
+            return str(ours)
     return None
 
 

@@ -67,7 +67,10 @@ class _Remote(Broadcast[Any]):
     def value(self) -> Any:
         task = current()
         if task is None:
-            raise UsageError("a broadcast value that came back from a task can be read in tasks only.")
+            raise UsageError(
+                "a broadcast value that came back from a task can be read in tasks only. Read the one that ctx.broadcast "
+                "returned."
+            )
         return task.port.shared(self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -95,7 +98,10 @@ class Accumulator(Generic[T]):
     def value(self) -> T:
         """The sum so far; of jobs that have ended."""
         if current() is not None:
-            raise ProgramError("a task cannot read an accumulator, only add to it: each task sees a part of the whole.")
+            raise ProgramError(
+                "a task cannot read an accumulator, of which it sees a part. Only add to it there, and read it in the "
+                "program."
+            )
         return self._value
 
     @value.setter

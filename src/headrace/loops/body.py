@@ -223,7 +223,7 @@ class BodyPort:
 
     def part_file(self, directory: str) -> WriteFile:
         """Create the task's part of an output directory, aside."""
-        folder = f"{directory}/_temporary/{self._job}/{self._attempt}"
+        folder = f"{directory}/{self._job}/{self._attempt}"
         self.files.make_dirs(folder)
         self._part_path = f"{folder}/part-{self._task.partition:05d}"
         return self.files.create(self._part_path)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import cloudpickle
 
 
 class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Gives classes that have `__slots__` their slots.
+    """Gives classes that have `__slots__` their slots, and refuses open files.
 
-    cloudpickle makes such a class anew without them, so its instances have a `__dict__` there, and cannot come back.
+    cloudpickle makes such a class anew without them, so its instances have a `__dict__` there, and cannot come back; of an
+    open file it would send what the file holds now.
     """
 
     def reducer_override(self, obj: Any) -> Any:
         """Say how something is to be pickled."""
+        if isinstance(obj, io.TextIOWrapper) and obj is not sys.stdout and obj is not sys.stderr:
+            raise TypeError(f"cannot pickle the open file {obj.name!r}")
         reduced = super().reducer_override(obj)
         if isinstance(obj, type) and isinstance(reduced, tuple) and vars(obj).get("__slots__"):
             make, arguments, *rest = reduced

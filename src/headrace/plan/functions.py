@@ -130,7 +130,7 @@ def pickle_function(call: Callable[..., Any], label: str) -> bytes:
     """Pickle a function by value where it cannot be imported elsewhere."""
     buffer = io.BytesIO()
     try:
-        _FunctionPickler(buffer, PROTOCOL).dump(call)
+        ByValuePickler(buffer, PROTOCOL).dump(call)
         return buffer.getvalue()
     except Exception as error:
         path, why = find_culprit(call, error)
@@ -145,15 +145,6 @@ def pickle_function(call: Callable[..., Any], label: str) -> bytes:
         raise ClosureError(
             f"the function given to {label} cannot be sent to workers: {path}: {why}. {advice}".rstrip()
         ) from error
-
-
-class _FunctionPickler(ByValuePickler):
-    """Refuses an open file, of which cloudpickle would send what it holds now."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, io.TextIOWrapper) and obj is not sys.stdout and obj is not sys.stderr:
-            raise TypeError(f"cannot pickle the open file {short(obj.name)}")
-        return super().reducer_override(obj)
 
 
 def name_of(call: object) -> str:
@@ -196,7 +187,7 @@ def find_culprit(root: object, error: BaseException) -> tuple[str, str]:
 
 def _failure(part: object) -> str | None:
     try:
-        _FunctionPickler(_Nowhere(), PROTOCOL).dump(part)
+        ByValuePickler(_Nowhere(), PROTOCOL).dump(part)
     except Exception as error:
         return _reason(error)
     return None
