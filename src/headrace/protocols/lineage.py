@@ -171,15 +171,16 @@ class Lineage:
         )
 
     def not_found(self, task: TaskId, stage: StageId) -> Change:
-        """A task lacked a shuffle.  If it was to begin from a cached partition instead, nobody keeps that any more."""
+        """A task lacked a shuffle.  If it was to begin from a partition cached above that, nobody keeps it any more."""
         found = self._stages.get(stage)
         if found is None or found.complete or not self.is_ready(task):
             return Change()
         missed = []
         for reads in _tree(_segment(self._stages[task.stage].spec, task.partition)):
-            if reads.cut is not None and (reads.cut, task.partition - reads.first) in self._cached:
-                del self._cached[reads.cut, task.partition - reads.first]
-                missed.append(reads.cut)
+            key = (reads.cut, task.partition - reads.first)
+            if key in self._cached and any(stage in one.stages for one in _tree(reads)):
+                del self._cached[key]
+                missed.append(key[0])
         return self._recheck([one for operator in missed for one in self._cutting(operator)])
 
     def host_lost(self, host: HostId) -> Change:
