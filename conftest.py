@@ -1,4 +1,4 @@
-"""Gives doctests a context: `ctx`, with two workers' worth of slices, in this very process."""
+"""Gives doctests a context: `ctx`, with one worker, in this very process; and a `folder` to write to."""
 
 from __future__ import annotations
 
@@ -20,3 +20,4 @@ def _doctest_context() -> Iterator[Any]:
 def _ctx(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
     if "DoctestItem" in type(request.node).__name__:
         doctest_namespace["ctx"] = request.getfixturevalue("_doctest_context")
+        doctest_namespace["folder"] = request.getfixturevalue("tmp_path")

@@ -62,28 +62,44 @@ class Context:
 
         Args:
             path: a file, a glob, a folder, or a list of those; gzip where the name ends in ``.gz``.
-            min_partitions: at least so many, as far as the input can be cut.
+            min_partitions: at least so many, as far as the input can be cut; gzip cannot.
+            encoding: of the text, as Python names it.
             errors: what to do with undecodable bytes, as for `bytes.decode`.
 
         Raises:
             InputError: nothing matches, or something cannot be read.
+            UsageError: the encoding is unknown.
+
+        >>> ctx.parallelize(["to be", "or not"], 2).save_as_text_file(f"{folder}/lines")
+        >>> ctx.text_file(f"{folder}/lines/part-*").collect()
+        ['to be', 'or not']
 
         """
         return Dataset(self._engine, sources.text_file(self._engine, path, min_partitions, encoding, errors))
 
     def parallelize(self, c: Iterable[T], num_slices: int | None = None) -> Dataset[T]:
-        """Make a dataset of what the program holds, in `num_slices` partitions; one for each worker unless said.
+        """Make a dataset of what the program holds.
 
-        >>> ctx.parallelize([1, 2, 3]).count()
-        3
+        Args:
+            c: anything to iterate over, once; its records are copied now.
+            num_slices: how many partitions, of about equal length; one for each worker unless said.
+
+        >>> ctx.parallelize([1, 2, 3], 2).map_partitions(lambda part: [list(part)]).collect()
+        [[1], [2, 3]]
+
         """
         return Dataset(self._engine, sources.parallelize(self._engine, c, num_slices))
 
     def range(self, start: int, end: int | None = None, step: int = 1, num_slices: int | None = None) -> Dataset[int]:
         """Make a dataset of whole numbers, as Python's `range` counts them.
 
+        Args:
+            end: counts from 0 to `start` unless said.
+            num_slices: as for `parallelize`.
+
         >>> ctx.range(2, 8, 3).collect()
         [2, 5]
+
         """
         return Dataset(self._engine, sources.numbers(self._engine, start, end, step, num_slices))
 
@@ -92,9 +108,13 @@ class Context:
     def broadcast(self, value: T) -> Broadcast[T]:
         """Send a value to every worker once, when a task first asks for it.
 
+        Raises:
+            ProgramError: it cannot be pickled.
+
         >>> stop = ctx.broadcast({"the", "a"})
         >>> ctx.parallelize(["the", "mill"]).filter(lambda word: word not in stop.value).collect()
         ['mill']
+
         """
         name = self._engine.block_name("broadcast")
         self._session.provide(name, [frame([value], 1)])
@@ -102,12 +122,16 @@ class Context:
         return Broadcast(name, value, lambda: session.withdraw(name))
 
     def accumulator(self, value: T) -> Accumulator[T]:
-        """Make a value that tasks add to and the program reads.
+        """Make a value that tasks add to and the program reads, when the action has returned.
+
+        Args:
+            value: what it begins with: a number, or anything else that has `+`.
 
         >>> seen = ctx.accumulator(0)
         >>> ctx.range(10).foreach(lambda x: seen.add(1))
         >>> seen.value
         10
+
         """
         return self._engine.accumulator(value)
 
@@ -115,27 +139,51 @@ class Context:
 
     @property
     def run(self) -> RunId:
-        """The name of this run; `headrace story` takes it."""
+        """The name of this run; `headrace story` takes it.
+
+        >>> isinstance(ctx.run, str)
+        True
+        """
         return self._session.run
 
     @property
     def config(self) -> Config:
-        """The settings, with what the address left open filled in."""
+        """The settings, with what the address left open filled in.
+
+        >>> ctx.config.scheme
+        'inline'
+        """
         return self._session.config
 
     @property
     def default_parallelism(self) -> int:
-        """How many slices `parallelize` makes unless it is told."""
+        """How many slices `parallelize` makes unless it is told: one for each worker.
+
+        >>> ctx.default_parallelism
+        1
+        """
         return self._session.config.workers
 
     def workers(self) -> tuple[WorkerInfo, ...]:
-        """Return the workers that live, as of now; from any thread, also while an action runs."""
+        """Return the workers that live, as of now; from any thread, also while an action runs.
+
+        >>> [worker.state for worker in ctx.workers()]
+        ['idle']
+        """
         return self._session.workers()
 
     # Ending.
 
     def close(self) -> None:
-        """End the run: no process and no temporary file is left.  In a forked child: nothing, the run is its parent's."""
+        """End the run: no process and no temporary file is left.  In a forked child: nothing, the run is its parent's.
+
+        >>> other = connect("inline://", progress=False)
+        >>> other.close()
+        >>> other.range(3).count()
+        Traceback (most recent call last):
+        ...
+        headrace.errors.ContextClosed: this context is closed. Connect anew with headrace.connect().
+        """
         _open.discard(self)
         if os.getpid() != self._pid:
             return
@@ -181,6 +229,10 @@ def connect(url: str | None = None, *, progress: bool | None = None, watchers: I
 
     Raises:
         UsageError: the address does not mean anything.
+
+    >>> with connect("inline://", progress=False) as ctx:
+    ...     ctx.range(5).sum()
+    10
 
     """
     config = parse_url(Connecting.url or url or os.environ.get(ENVIRONMENT) or "local://")

@@ -70,6 +70,7 @@ class Dataset(Generic[T]):
         """Apply a function to every record and put what it returns end to end.
 
         Args:
+            f: returns something to iterate over.
             preserves_partitioning: as for `map`.
 
         >>> ctx.parallelize(["to be", "or not"]).flat_map(str.split).collect()
@@ -90,9 +91,10 @@ class Dataset(Generic[T]):
     def map_partitions(
         self, f: Callable[[Iterator[T]], Iterable[U]], preserves_partitioning: bool = False
     ) -> Dataset[U]:
-        """Apply a function to the iterator over each partition.
+        """Apply a function to the iterator over each partition, also to that over an empty one.
 
         Args:
+            f: returns or yields the records of the new partition.
             preserves_partitioning: the function keeps the keys of pairs, so pairs that were dealt by key still are.
 
         >>> ctx.parallelize([1, 2, 3, 4], 2).map_partitions(lambda part: [sum(part)]).collect()
@@ -153,10 +155,14 @@ class Dataset(Generic[T]):
     # Through a shuffle.
 
     def distinct(self, num_partitions: int | None = None) -> Dataset[T]:
-        """Keep one of equal records.
+        """Keep the first of equal records; 1, 1.0 and True are equal, and so are all NaN.
+
+        Args:
+            num_partitions: of the result; unless said, four for each worker, and at least 8.
 
         >>> sorted(ctx.parallelize([1, 1.0, 2, True]).distinct().collect())
         [1, 2]
+
         """
         return self._then(keyed.distinct(self._engine, self._operator, num_partitions))
 
@@ -174,6 +180,7 @@ class Dataset(Generic[T]):
             create_combiner: makes a combiner of the first value.
             merge_value: merges one more value into a combiner, which it may change and return.
             merge_combiners: merges two combiners, of which it may change and return the first.
+            num_partitions, partition_func: as for `partition_by`.
 
         >>> pairs = ctx.parallelize([("a", 1), ("b", 5), ("a", 3)])
         >>> mean = pairs.combine_by_key(
@@ -203,8 +210,12 @@ class Dataset(Generic[T]):
     ) -> Dataset[tuple[K, V]]:
         """Merge the values of each key with an associative function; on the map side first.
 
+        Args:
+            num_partitions, partition_func: as for `partition_by`.
+
         >>> sorted(ctx.parallelize([("a", 1), ("b", 1), ("a", 1)]).reduce_by_key(lambda x, y: x + y).collect())
         [('a', 2), ('b', 1)]
+
         """
         return self._then(keyed.reduce_by_key(self._engine, self._operator, func, num_partitions, partition_func))
 
@@ -215,8 +226,12 @@ class Dataset(Generic[T]):
 
         To reduce them, `reduce_by_key` and `combine_by_key` move far less.
 
+        Args:
+            num_partitions, partition_func: as for `partition_by`.
+
         >>> sorted(ctx.parallelize([("a", 1), ("b", 1), ("a", 2)]).group_by_key().map_values(list).collect())
         [('a', [1, 2]), ('b', [1])]
+
         """
         return self._then(keyed.group_by_key(self._engine, self._operator, num_partitions, partition_func))
 
@@ -225,27 +240,41 @@ class Dataset(Generic[T]):
     ) -> Dataset[tuple[K, V]]:
         """Deal pairs to partitions by their keys, once, for all operators that would have to otherwise.
 
-        >>> ctx.parallelize([(1, "x"), (2, "y")]).partition_by(4).get_num_partitions()
-        4
+        Args:
+            num_partitions: unless said, as many as the keys are dealt to already, or four for each worker, at least 8.
+            partition_func: returns a whole number for a key, taken modulo `num_partitions`; a stable hash unless said.
+
+        >>> ctx.parallelize([(1, "x"), (2, "y"), (5, "z")]).partition_by(4, lambda key: key).keys().collect()
+        [1, 5, 2]
+
         """
         return self._then(keyed.partition_by(self._engine, self._operator, num_partitions, partition_func))
 
     def join(
         self: Dataset[tuple[K, V]], other: Dataset[tuple[K, W]], num_partitions: int | None = None
     ) -> Dataset[tuple[K, tuple[V, W]]]:
-        """Pair the values of equal keys of two datasets.
+        """Pair every value of a key with every value of the same key in another dataset.
+
+        Args:
+            num_partitions: as for `partition_by`.
 
         >>> ages, homes = ctx.parallelize([("ann", 7), ("bob", 9)]), ctx.parallelize([("ann", "Ulm")])
         >>> ages.join(homes).collect()
         [('ann', (7, 'Ulm'))]
+
         """
         return self._then(keyed.join(self._engine, self._operator, self._beside(other, "join"), num_partitions))
 
     def sort_by(self, key: Callable[[T], Any], ascending: bool = True, num_partitions: int | None = None) -> Dataset[T]:
-        """Sort by what a function returns for each record; equal ones keep their order.
+        """Sort by what a function returns for each record; equal ones keep their order, and NaN comes after all else.
 
-        >>> ctx.parallelize(["ccc", "a", "bb"]).sort_by(len).collect()
-        ['a', 'bb', 'ccc']
+        Args:
+            key: is called twice for some records: a sample of keys decides where partitions begin.
+            num_partitions: unless said, four for each worker, and at least 8.
+
+        >>> ctx.parallelize(["ccc", "a", "bb"]).sort_by(len, ascending=False).collect()
+        ['ccc', 'bb', 'a']
+
         """
         return self._then(keyed.sort_by(self._engine, self._operator, key, ascending=ascending, number=num_partitions))
 
@@ -253,31 +282,55 @@ class Dataset(Generic[T]):
 
     @action
     def collect(self) -> list[T]:
-        """Bring all records to the program, in the order of the partitions."""
+        """Bring all records to the program, in the order of the partitions.
+
+        Raises:
+            JobFailed: a function raised, or a task was lost too often; this goes for every action.
+            ResultTooLarge: the records take more than `max_result=` in the address allows.
+
+        >>> ctx.parallelize([3, 1, 2]).collect()
+        [3, 1, 2]
+
+        """
         return actions.collect(self._engine, self._operator)
 
     @action
     def collect_as_map(self: Dataset[tuple[K, V]]) -> dict[K, V]:
-        """Bring all pairs as a dictionary; of equal keys the last counts."""
+        """Bring all pairs as a dictionary; of equal keys the last counts.
+
+        >>> ctx.parallelize([("a", 1), ("b", 2), ("a", 3)]).collect_as_map()
+        {'a': 3, 'b': 2}
+        """
         return actions.collect_as_map(self._engine, self._operator)
 
     @action
     def count(self) -> int:
-        """Count the records."""
+        """Count the records.
+
+        >>> ctx.parallelize("abc").count()
+        3
+        """
         return actions.count(self._engine, self._operator)
 
     @action
     def sum(self) -> T:
-        """Add the records, beginning with 0."""
+        """Add the records, beginning with 0.
+
+        >>> ctx.parallelize([1, 2, 3.5]).sum()
+        6.5
+        """
         total: T = actions.add_up(self._engine, self._operator)
         return total
 
     @action
     def reduce(self, f: Callable[[T, T], T]) -> T:
-        """Merge all records with an associative function.
+        """Merge all records with an associative function; what the partitions gave is merged in the program.
 
         Raises:
-            ValueError: there are none.
+            NoRecords: there are none; it is a ValueError.
+
+        >>> ctx.parallelize(["to", "be"]).reduce(lambda one, other: one + other)
+        'tobe'
 
         """
         merged: T = actions.reduce(self._engine, self._operator, f)
@@ -285,7 +338,11 @@ class Dataset(Generic[T]):
 
     @action
     def take(self, num: int) -> list[T]:
-        """Bring the first records, computing no more partitions than that takes."""
+        """Bring the first `num` records, computing few more partitions than that takes.
+
+        >>> ctx.range(1000, num_slices=100).take(3)
+        [0, 1, 2]
+        """
         return actions.take(self._engine, self._operator, num)
 
     @action
@@ -293,7 +350,10 @@ class Dataset(Generic[T]):
         """Bring the first record.
 
         Raises:
-            ValueError: there are none.
+            NoRecords: there are none; it is a ValueError.
+
+        >>> ctx.parallelize("abc").first()
+        'a'
 
         """
         found: T = actions.first(self._engine, self._operator)
@@ -301,38 +361,70 @@ class Dataset(Generic[T]):
 
     @action
     def top(self, num: int, key: Callable[[T], Any] | None = None) -> list[T]:
-        """Bring the largest records, the largest first.
+        """Bring the `num` largest records, the largest first; of equal ones the first come first.
 
-        >>> ctx.parallelize([3, 1, 2]).top(2)
-        [3, 2]
+        Args:
+            key: what to compare of a record; the record itself unless said.
+
+        >>> ctx.parallelize(["a", "ccc", "bb"]).top(2, key=len)
+        ['ccc', 'bb']
+
         """
         return actions.top(self._engine, self._operator, num, key)
 
     @action
     def count_by_key(self: Dataset[tuple[K, V]]) -> defaultdict[K, int]:
-        """Count how often each key occurs."""
+        """Count how often each key occurs; what does not occur counts 0.
+
+        >>> counts = ctx.parallelize([("a", 1), ("a", 2)]).count_by_key()
+        >>> counts["a"], counts["b"]
+        (2, 0)
+        """
         return actions.count_by_key(self._engine, self._operator)
 
     @action
     def count_by_value(self: Dataset[K]) -> defaultdict[K, int]:
-        """Count how often each record occurs."""
+        """Count how often each record occurs; what does not occur counts 0.
+
+        >>> sorted(ctx.parallelize("aba").count_by_value().items())
+        [('a', 2), ('b', 1)]
+        """
         return actions.count_by_value(self._engine, self._operator)
 
     @action
     def foreach(self, f: Callable[[T], Any]) -> None:
-        """Call a function for every record, for its effect.  A task that is lost is run again; none is copied."""
+        """Call a function for every record, for its effect.  A task that is lost is run again; none is copied.
+
+        >>> total = ctx.accumulator(0)
+        >>> ctx.range(5).foreach(total.add)
+        >>> total.value
+        10
+        """
         actions.foreach(self._engine, self._operator, f)
 
     def to_local_iterator(self) -> Iterator[T]:
-        """Iterate over all records, holding one partition at a time."""
+        """Iterate over all records, holding one partition at a time, each computed when it is come to.
+
+        >>> next(ctx.range(10).to_local_iterator())
+        0
+        """
         return actions.to_local_iterator(self._engine, self._operator)
 
     @action
     def save_as_text_file(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write each record's text as a line, in one file for each partition, all or nothing.
+        """Write each record's text as a line, in one file for each partition, all or nothing: `_SUCCESS` comes last.
+
+        Args:
+            path: of a folder that is made.
+            overwrite: replace all files in the folder if it is there; folders in it are not touched but refused.
 
         Raises:
             OutputExists: the folder is there, and `overwrite` is not said.
+            OutputError: the folder cannot be made, or another job has written it meanwhile.
+
+        >>> ctx.parallelize([("a", 1), ("b", 2)], 2).save_as_text_file(f"{folder}/pairs")
+        >>> sorted(os.listdir(f"{folder}/pairs"))
+        ['_SUCCESS', 'part-00000', 'part-00001']
 
         """
         outputs.save_as_text_file(self._engine, self._operator, path, overwrite=overwrite)
@@ -340,31 +432,58 @@ class Dataset(Generic[T]):
     # Keeping, and looking.
 
     def cache(self) -> Dataset[T]:
-        """Keep the records in the workers' memory when they are computed next."""
+        """Keep the records in the workers' memory when they are computed next, as far as they fit; return this dataset.
+
+        >>> ctx.range(10).cache().is_cached
+        True
+        """
         self._engine.keep(self._operator)
         return self
 
     def unpersist(self) -> Dataset[T]:
-        """Forget what `cache` kept."""
+        """Forget what `cache` kept; return this dataset.
+
+        >>> ctx.range(10).cache().unpersist().is_cached
+        False
+        """
         self._engine.unkeep(self._operator)
         return self
 
     @property
     def is_cached(self) -> bool:
-        """Whether `cache` was said."""
+        """Whether `cache` was said, and `unpersist` not since.
+
+        >>> ctx.range(10).is_cached
+        False
+        """
         return self._operator.id in self._engine.cached
 
     @property
     def partitioner(self) -> Partitioner | None:
-        """How keys are dealt to partitions, where that is known."""
+        """How keys are dealt to partitions, where that is known.
+
+        >>> print(ctx.parallelize([(1, 2)]).partition_by(4).partitioner)
+        hash(4)
+        """
         return self._operator.partitioner
 
     def get_num_partitions(self) -> int:
-        """Return the number of partitions."""
+        """Return the number of partitions.
+
+        >>> ctx.range(10, num_slices=3).get_num_partitions()
+        3
+        """
         return self._operator.partitions
 
     def explain(self) -> str:
-        """Say what computing this takes: stages, what is fused, what is shuffled, which recovery and why."""
+        """Say what computing this takes: stages, what is fused, what is shuffled, which recovery and why.
+
+        >>> print(ctx.parallelize("ab", 2).map(str.upper).explain())  # doctest: +ELLIPSIS
+        stage ... (result, 2 tasks)
+          fused:    parallelize(2 slices) -> map(str.upper)
+          result:   collect
+          recovery: re-run, replicate, because ...
+        """
         stages = self._engine.compile(self._operator, RecordsSink(), "collect", everything=True)
         return explain(stages, finished=self._engine.session.finished(), copies=self._engine.config.speculate.enabled)
 

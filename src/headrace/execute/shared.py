@@ -35,13 +35,19 @@ class Broadcast(Generic[T]):
         Raises:
             UsageError: it was destroyed.
 
+        >>> ctx.broadcast([1, 2]).value
+        [1, 2]
+
         """
         if self._value is None:
             raise UsageError("this broadcast value was destroyed. Make it anew with ctx.broadcast.")
         return self._value[0]
 
     def destroy(self) -> None:
-        """Forget the value, here and on every worker."""
+        """Forget the value, here and on every worker.
+
+        >>> ctx.broadcast([1, 2]).destroy()
+        """
         self._value = None
         if self._forget is not None:
             self._forget()
@@ -96,7 +102,15 @@ class Accumulator(Generic[T]):
 
     @property
     def value(self) -> T:
-        """The sum so far; of jobs that have ended."""
+        """The sum so far; of jobs that have ended.
+
+        Raises:
+            ProgramError: a task asks for it.
+
+        >>> ctx.accumulator(0).value
+        0
+
+        """
         if current() is not None:
             raise ProgramError(
                 "a task cannot read an accumulator, of which it sees a part. Only add to it there, and read it in the "
@@ -109,7 +123,14 @@ class Accumulator(Generic[T]):
         self._value = value
 
     def add(self, term: T) -> None:
-        """Add a term; in a task, to the task's own contribution."""
+        """Add a term; in a task, to the task's own contribution.
+
+        >>> seen = ctx.accumulator([])
+        >>> ctx.range(3, num_slices=3).foreach(lambda number: seen.add([number]))
+        >>> seen.add([7])
+        >>> sorted(seen.value)
+        [0, 1, 2, 7]
+        """
         task = current()
         if task is None:
             self._value = self._value + term  # type: ignore[operator]
