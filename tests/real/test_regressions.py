@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -222,3 +223,51 @@ def test_odd_exceptions_are_told_and_end_no_worker(
     with pytest.raises(TaskFailed, match=told):
         local.range(1).map(fail).count()
     assert {worker.pid for worker in local.workers()} == before
+
+
+def test_cached_functions_and_properties_of_main_travel(lair: Path) -> None:
+    source = """
+        import functools, headrace
+
+        @functools.lru_cache(maxsize=100)
+        def fibonacci(n):
+            return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+        class Square:
+            def __init__(self, side):
+                self.side = side
+
+            @functools.cached_property
+            def area(self):
+                return self.side ** 2
+
+        def local(n):
+            @functools.cache
+            def twice(n):
+                return 2 * n
+            return twice
+
+        with headrace.connect() as ctx:
+            numbers = ctx.range(90, 93)
+            print(numbers.map(fibonacci).collect() == [fibonacci(n) for n in range(90, 93)])
+            print(numbers.map(local(1)).collect() == [180, 182, 184])
+            print(numbers.map(lambda n: fibonacci.cache_parameters()["maxsize"]).distinct().collect())
+            print(numbers.map(Square).map(lambda square: square.area).sum())
+            print([square.area for square in numbers.map(Square).collect()])
+        """
+    assert Program.script(source, lair).ok().split("\n") == [
+        *("True", "True", "[100]", "24845", "[8100, 8281, 8464]", "")
+    ]
+
+
+def test_what_is_printed_to_a_closed_stream_goes_into_no_file_of_ours(lair: Path) -> None:
+    """The number of a stream that user code has closed goes to the next file that is opened."""
+
+    def noisy(x: int) -> int:
+        with contextlib.suppress(OSError):
+            os.close(1) if x == 0 else os.write(1, b"noise\n")
+        return x
+
+    with headrace.connect("local://?workers=1", progress=False) as ctx:
+        ctx.range(0, 4, 1, 4).map(noisy).save_as_text_file(lair / "out")
+        assert ctx.text_file(lair / "out").collect() == ["0", "1", "2", "3"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from headrace.errors import DiskFull
 from headrace.ports import Bytes
@@ -28,7 +27,7 @@ class SystemFiles:
 
     def rename(self, old: str, new: str) -> None:
         """Give a file another name at once."""
-        with _full_disk(new):
+        with full_disk(new):
             os.replace(old, new)
 
     def remove(self, path: str) -> None:
@@ -47,8 +46,8 @@ class SystemFiles:
         missing = []
         while not os.path.isdir(path):
             missing.append(path)
-            path = os.path.dirname(path)
-        with _full_disk(path):
+            path = os.path.dirname(path) or os.curdir
+        with full_disk(path):
             for folder in reversed(missing):
                 try:
                     os.mkdir(folder, 0o700)
@@ -76,13 +75,24 @@ class SystemFiles:
             os.close(fd)
 
 
+def open_apart(path: str, flags: int) -> int:
+    """Open a file apart from the standard streams: where user code has closed those, what it prints is not to go there."""
+    fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    if fd > 2:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)
+
+
 class SystemReadFile:
     """A file open for reading."""
 
     _fd = -1
 
     def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._fd = open_apart(path, os.O_RDONLY)
         status = os.fstat(self._fd)
         self.size, self.modified_ns = status.st_size, status.st_mtime_ns
 
@@ -107,8 +117,8 @@ class SystemWriteFile:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        with _full_disk(path):
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        with full_disk(path):
+            self._fd = open_apart(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         self._held: list[Bytes] = []
         self._held_bytes = 0
         _OPEN.add(self)
@@ -131,7 +141,7 @@ class SystemWriteFile:
         data = memoryview(b"".join(self._held) if len(self._held) != 1 else self._held[0])
         self._held.clear()
         self._held_bytes = 0
-        with _full_disk(self._path):
+        with full_disk(self._path):
             while data:
                 data = data[os.write(self._fd, data) :]
 
@@ -144,7 +154,7 @@ class SystemWriteFile:
     def sync(self) -> None:
         """Make what was written survive a loss of power."""
         self._flush()
-        with _full_disk(self._path):
+        with full_disk(self._path):
             os.fsync(self._fd)
 
     def close(self) -> None:
@@ -153,13 +163,17 @@ class SystemWriteFile:
             try:
                 self._flush()
             finally:
-                os.close(self._fd)
-                self._fd = -1
+                self.abandon()
 
-    def __del__(self) -> None:
+    def abandon(self) -> None:
+        """Let go; what is held is not written."""
         if self._fd >= 0:
+            self._held.clear()
             os.close(self._fd)
             self._fd = -1
+
+    def __del__(self) -> None:
+        self.abandon()
 
 
 _OPEN: weakref.WeakSet[SystemWriteFile] = weakref.WeakSet()
@@ -171,13 +185,23 @@ def divert_writes() -> None:
         file.divert()
 
 
-@contextmanager
-def _full_disk(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFull(
-            f"no space is left to write {path}. Free some, or put temporary data elsewhere with dir= in the address."
-        ) from None
+class full_disk:  # noqa: N801
+    """Turn the system's word for a full disk into ours.
+
+    A class: the frames of a generator's would be the standard library's, and pass for the user's in a traceback.
+    """
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                f"no space is left to write {self._path}. Free some, or put temporary data elsewhere with dir= in the "
+                "address."
+            ) from None
