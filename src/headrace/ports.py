@@ -60,7 +60,11 @@ class WriteFile(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of it; what was written can be read by others."""
+        """Let go of it; what was written can be read by others.  Raises DiskFull, and has let go of it all the same."""
+        ...
+
+    def abandon(self) -> None:
+        """Let go of it, for it is about to be removed: never fails for lack of space."""
         ...
 
 

@@ -295,8 +295,10 @@ class TaskBody:
                 self._port.pause(len(batch))
             self._port.enter("write")
             file.sync()
-        finally:
             file.close()
+        except BaseException:
+            file.abandon()
+            raise
         return number
 
 

@@ -262,7 +262,7 @@ class BodyPort:
         files, shared = self.files, self._shared
         if self._output is not None:
             remove_map_output(files, shared.layout.path(shared.host, self.output_name))
-            remove_map_output(files, self._output.path)
+            self._output.discard()
         if self._result is not None:
             self._result.discard()
         if self._part_path is not None:
@@ -319,5 +319,5 @@ class Result:
     def discard(self) -> None:
         """Remove it."""
         if self._file is not None:
-            self._file.close()
+            self._file.abandon()
             self._files.remove(self._where or self._path)

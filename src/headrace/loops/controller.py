@@ -192,13 +192,17 @@ class Controller:
         self._schedule(words.JobSubmitted(request.id, specs, request.wanted, self._now()))
 
     def provide(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Put a block into the program's own store."""
-        file = self.ports.files.create(self.layout.path(HOME, name))
+        """Put a block into the program's own store, or leave nothing there if it cannot be written."""
+        path = self.layout.path(HOME, name)
+        file = self.ports.files.create(path)
         try:
             for piece in pieces:
                 file.write(piece)
-        finally:
             file.close()
+        except BaseException:
+            file.abandon()
+            self.ports.files.remove(path)
+            raise
 
     def withdraw(self, name: str) -> None:
         """Remove a block from the program's own store, and from the workers' memories."""

@@ -16,6 +16,7 @@ from headrace.errors import (
     TaskFailed,
     TaskLost,
     WorkersUnavailable,
+    WorldError,
 )
 from headrace.execute.chunks import loads, split_frames
 from headrace.ids import AttemptId, Digest, JobId, StageId
@@ -116,8 +117,8 @@ def failure_of(effect: FailJob, name: str, raised: Raised | None) -> HeadraceErr
         )
     if effect.kind == "no workers":
         failed = JobFailed(
-            f"job {job} ({name}) cannot run: no worker can be started: {effect.why}. Look at what the workers printed "
-            "above, and at the memory and process limits.",
+            f"job {job} ({name}) cannot run: no worker can be started: {effect.why.rstrip('.')}. Look at what the workers "
+            "printed above, and at the memory and process limits.",
             job=job,
         )
         failed.__cause__ = WorkersUnavailable(effect.why)
@@ -125,20 +126,27 @@ def failure_of(effect: FailJob, name: str, raised: Raised | None) -> HeadraceErr
     lines = [f"\n{raised.what['text']}\n"] if raised is not None and raised.what.get("text") else []
     lines.append(f"job {job} ({name}): {effect.why}.")
     lines += [f"  {line}" for line in effect.history[-8:]]
+    cause = _cause(raised)
     if effect.kind == "lost":
         advice = "Its worker was killed again and again: look for memory limits, or give each worker more with memory=."
-    elif raised is not None:
-        advice = f"Mend the function and run it again; the last error came from {raised.worker}."
-    else:
+    elif raised is None:
         advice = "The function ends or crashes its process: run it alone, or under inline://, to see where."
-    text = "\n".join([*lines, advice])
+    elif isinstance(cause, WorldError):
+        advice = f"The function is not to blame: do what is said above, and run it again; that was on {raised.worker}."
+    else:
+        advice = f"Mend the function and run it again; the last error came from {raised.worker}."
     kind = TaskLost if effect.kind == "lost" else TaskFailed
-    error = kind(text, job=job, history=effect.history)
-    if raised is not None and raised.pickled:
-        try:
-            cause = loads(raised.pickled)
-        except Exception:  # a user's __reduce__ may do anything
-            cause = None
-        if isinstance(cause, BaseException):
-            error.__cause__ = cause
+    error = kind("\n".join([*lines, advice]), job=job, history=effect.history)
+    error.__cause__ = cause
     return error
+
+
+def _cause(raised: Raised | None) -> BaseException | None:
+    """Return what an attempt raised, if it could travel."""
+    if raised is None or not raised.pickled:
+        return None
+    try:
+        cause = loads(raised.pickled)
+    except Exception:  # a user's __reduce__ may do anything
+        return None
+    return cause if isinstance(cause, BaseException) else None

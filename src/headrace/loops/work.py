@@ -331,6 +331,11 @@ class WorkerLoop:
             else:
                 self.shared.broadcasts.pop(name, None)
 
+    def close(self) -> None:
+        """Let go of the files that are kept open, where the process goes on without us."""
+        self.reader.outputs.close()
+        self.shared.outputs.close()
+
     # Who serves what.
 
     def _locate(self, host: HostId, avoid: str) -> None:

@@ -10,6 +10,7 @@ import os
 
 from headrace.ids import AttemptId
 from headrace.ports import Phase
+from headrace.runtime.files import full_disk
 
 PHASES: tuple[Phase, ...] = ("idle", "fetch", "compute", "write", "commit")
 SIZE = 8
@@ -22,7 +23,8 @@ class BlackBox:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
         try:
             if create:
-                os.write(fd, bytes(SIZE))  # takes the space now: on a full disk, the worker's first word would kill it
+                with full_disk(path):  # now: the worker's first word would kill it
+                    os.write(fd, bytes(SIZE))
             self._map = mmap.mmap(fd, SIZE)
         finally:
             os.close(fd)

@@ -276,4 +276,6 @@ class InlineSession:
         """End the run."""
         if not self._closed:
             self._closed = True
+            if self._worker is not None:
+                self._worker.close()
             self._folder.remove()

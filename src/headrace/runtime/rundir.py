@@ -12,7 +12,8 @@ import secrets
 import shutil
 import tempfile
 
-from headrace.errors import UsageError
+from headrace.errors import DiskFull, UsageError
+from headrace.runtime.files import full_disk
 
 LOCK = "lock"
 NAME_BYTES = 4  # short, because the paths of sockets must be
@@ -23,12 +24,16 @@ def base_folder(directory: str | None) -> str:
 
     Raises:
         UsageError: somebody else owns it, or it cannot be made.
+        DiskFull: for lack of space.
 
     """
     path = os.path.abspath(os.path.join(directory or tempfile.gettempdir(), f"headrace-{os.getuid()}"))
     try:
-        os.makedirs(path, mode=0o700, exist_ok=True)
+        with full_disk(path):
+            os.makedirs(path, mode=0o700, exist_ok=True)
         status = os.lstat(path)
+    except DiskFull:
+        raise
     except OSError as error:
         raise UsageError(
             f"temporary data cannot go to {path}: {error.strerror}. Give another folder with dir= in the address."
@@ -55,10 +60,11 @@ class RunFolder:
             self.name = secrets.token_hex(NAME_BYTES)
             self.path = os.path.join(base, self.name)
             try:
-                os.mkdir(self.path, 0o700)
+                with full_disk(self.path):
+                    os.mkdir(self.path, 0o700)
+                    lock = self._take()
             except FileExistsError:
                 continue
-            lock = self._take()
             if lock is not None:
                 break
         self._lock = lock

@@ -159,3 +159,6 @@ class SimWriteFile:
 
     def close(self) -> None:
         """Let go of it."""
+
+    def abandon(self) -> None:
+        """Let go of it."""

@@ -66,6 +66,11 @@ class MapOutputFiles:
             index.close()
         return self._at
 
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._data.abandon()
+        remove_map_output(self._files, self.path)
+
     def publish(self, path: str) -> None:
         """Put both files where readers look for them, the index last."""
         self._files.make_dirs(path.rpartition("/")[0])

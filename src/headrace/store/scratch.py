@@ -45,6 +45,6 @@ class ScratchFile:
         """Give the space back."""
         self._closed = True
         if self._file is not None:
-            self._file.close()
+            self._file.abandon()
             self._files.remove(self._path)
             self._file = None
