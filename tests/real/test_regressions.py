@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,7 @@ import headrace
 from headrace.context import Context
 from headrace.errors import InternalError, TaskFailed
 from headrace.loops.controller import Controller
-from tests.real.help import Program, write
+from tests.real.help import Program, lines_of, until, write
 
 ADD = """
     import sys, headrace
@@ -271,3 +272,16 @@ def test_what_is_printed_to_a_closed_stream_goes_into_no_file_of_ours(lair: Path
     with headrace.connect("local://?workers=1", progress=False) as ctx:
         ctx.range(0, 4, 1, 4).map(noisy).save_as_text_file(lair / "out")
         assert ctx.text_file(lair / "out").collect() == ["0", "1", "2", "3"]
+
+
+def test_a_run_ends_well_when_python_starts_no_thread_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from Python 3.12 on, where the program leaves its context to be closed at its end."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    ctx = headrace.connect("local://?workers=2", progress=False)
+    until(lambda: all(worker.state == "idle" for worker in ctx.workers()) and len(ctx.workers()) == 2, "two workers")
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    ctx.close()
+    assert ["exited with status 0" in line["how"] for line in lines_of(ctx.run, "worker left")] == [True, True]

@@ -97,6 +97,7 @@ class LocalSession:
 
     def _tick(self) -> None:
         self._network.check()
+        self._place.check()
         self.controller.tick()
 
     def _memory_of(self, worker: WorkerId) -> int:

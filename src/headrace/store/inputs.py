@@ -49,7 +49,7 @@ def _named(path: str) -> Iterator[str]:
     if not os.path.lexists(path) and glob.has_magic(path):
         matches = [m for m in sorted(glob.glob(path, recursive=True)) if not os.path.isdir(m)]
         if not matches:
-            raise InputError(f"no file matches {path!r} (in {os.getcwd()}). Check the pattern.")
+            raise InputError(f"no file matches {path!r} (in {_here()}). Check the pattern.")
         for match in matches:
             yield _readable(match)
     elif os.path.isdir(path):
@@ -70,13 +70,20 @@ def _listed(path: str) -> list[str]:
         raise InputError(f"the folder {path!r} cannot be listed: {error.strerror}. Make it readable.") from None
 
 
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return "a folder that is gone"
+
+
 def _status(path: str) -> os.stat_result:
     try:
         return os.stat(path)
     except (OSError, ValueError) as error:  # a path with a NUL in it is a ValueError
         link = " (a link to nothing)" if os.path.islink(path) else ""
         why = getattr(error, "strerror", None) or error
-        raise InputError(f"{path!r}{link}: {why} (looked for from {os.getcwd()}). Check the path.") from None
+        raise InputError(f"{path!r}{link}: {why} (looked for from {_here()}). Check the path.") from None
 
 
 def _readable(path: str) -> str:

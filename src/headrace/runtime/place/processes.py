@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -96,7 +97,7 @@ class ProcessPlace:
         self.memory_of: Callable[[WorkerId], int] = lambda worker: 0
         self._destroyed: set[HostId] = set()
         self._done: Callable[[], None] | None = None  # the run is ending
-        self._patience: threading.Timer | None = None
+        self._patience_ns: int | None = None  # until when workers may leave by themselves
         self._guardian = Guardian()
 
     # The port.
@@ -151,9 +152,12 @@ class ProcessPlace:
         if not self._children:
             done()
             return
-        self._patience = threading.Timer(grace_ns / 1e9, lambda: self._reactor.call_soon(self.end_all))
-        self._patience.daemon = True
-        self._patience.start()
+        self._patience_ns = time.monotonic_ns() + grace_ns
+
+    def check(self) -> None:
+        """End the workers that take too long to leave.  Called now and then: at its end Python starts no timer's thread."""
+        if self._patience_ns is not None and time.monotonic_ns() >= self._patience_ns:
+            self.end_all()
 
     def shut(self) -> None:
         """Let go of everything; the reactor has stopped."""
@@ -308,8 +312,7 @@ class ProcessPlace:
         self._files.remove(f"{self._sockets}/{child.worker}")
         self._tell(child, code, number, phase, attempt)
         if self._done is not None and not self._children:
-            if self._patience is not None:
-                self._patience.cancel()
+            self._patience_ns = None
             self._done()
 
     def _drain(self, child: _Child, number: int, fd: int) -> None:
