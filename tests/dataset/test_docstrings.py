@@ -18,7 +18,8 @@ from headrace.execute.shared import Accumulator, Broadcast
 def public() -> Iterator[tuple[str, Any]]:
     yield "connect", headrace.connect
     for kind in (Context, Dataset, Accumulator, Broadcast):
-        for name, member in vars(kind).items():
+        for name in dir(kind):
+            member = inspect.getattr_static(kind, name)
             if not name.startswith("_") and (callable(member) or isinstance(member, property)):
                 yield f"{kind.__name__}.{name}", member
 
