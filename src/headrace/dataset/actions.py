@@ -28,9 +28,9 @@ GROW = 4  # `take` looks at no more than so many times the partitions it has see
 OPTIMISM = 1.5  # and at so many more than the records seen so far promise to be enough
 
 
-def collect(engine: Engine, source: Operator) -> list[Any]:
+def collect(engine: Engine, source: Operator, name: str = "collect") -> list[Any]:
     """Bring all records."""
-    return [record for chunk in engine.records(source, "collect") for record in chunk]
+    return [record for chunk in engine.records(source, name) for record in chunk]
 
 
 def collect_as_map(engine: Engine, source: Operator) -> dict[Any, Any]:
@@ -85,9 +85,9 @@ def in_program(name: str, merge: Callable[[], Any]) -> Any:
         raise TaskFailed(f"\n{text}\n\n{where} Mend the function and run it again.") from error
 
 
-def count(engine: Engine, source: Operator) -> int:
+def count(engine: Engine, source: Operator, name: str = "count") -> int:
     """Count the records."""
-    return sum(per_partition(engine, source, helpers.count, "count"))
+    return sum(per_partition(engine, source, helpers.count, name))
 
 
 def add_up(engine: Engine, source: Operator) -> Any:
@@ -138,6 +138,28 @@ def top(engine: Engine, source: Operator, number: int, key: Callable[[Any], Any]
     return found
 
 
+def take_ordered(engine: Engine, source: Operator, number: int, key: Callable[[Any], Any] | None) -> list[Any]:
+    """Bring the smallest records, the smallest first."""
+    number = whole(number, "num", 0)
+    taken = user_function(key, "take_ordered").call if key is not None else None
+    parts = per_partition(engine, source, functools.partial(helpers.smallest, number, taken), "take_ordered")
+    merged = functools.partial(heapq.nsmallest, number, itertools.chain.from_iterable(parts), key)
+    found: list[Any] = in_program("take_ordered", merged)
+    return found
+
+
+def extreme(
+    engine: Engine, source: Operator, which: Callable[..., Any], key: Callable[[Any], Any] | None, name: str
+) -> Any:
+    """Bring the largest or the smallest record."""
+    taken = user_function(key, name).call if key is not None else None
+    helper = functools.partial(helpers.extreme, which, taken)
+    parts = [part[0] for part in per_partition(engine, source, helper, name) if part]
+    if not parts:
+        raise NoRecords(f"{name}() of a dataset without records. Ask take(1) first, or union a neutral record.")
+    return in_program(name, lambda: which(parts, key=key))
+
+
 def count_by_value(engine: Engine, source: Operator, name: str = "count_by_value") -> defaultdict[Any, int]:
     """Count how often each record occurs."""
     found: defaultdict[Any, int] = defaultdict(int)
@@ -154,3 +176,8 @@ def count_by_key(engine: Engine, source: Operator) -> defaultdict[Any, int]:
 def foreach(engine: Engine, source: Operator, function: Callable[[Any], Any]) -> None:
     """Call a function for every record, for its effect."""
     with_function(engine, source, helpers.call_each, function, "foreach")
+
+
+def foreach_partition(engine: Engine, source: Operator, function: Callable[[Iterator[Any]], Any]) -> None:
+    """Call a function for every partition's iterator, for its effect."""
+    with_function(engine, source, helpers.call_once, function, "foreach_partition")

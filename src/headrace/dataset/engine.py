@@ -27,6 +27,7 @@ from headrace.plan.hashing import short
 from headrace.plan.operators import (
     Aggregate,
     Body,
+    Edge,
     Forward,
     Operator,
     PerPartition,
@@ -63,7 +64,7 @@ class Engine:
         self,
         name: str,
         body: Body,
-        inputs: tuple[Operator | Shuffle, ...] = (),
+        inputs: tuple[Operator | Edge, ...] = (),
         *,
         partitions: int,
         partitioner: Partitioner | None = None,
@@ -308,7 +309,7 @@ class _Sampler:
         return sample_keys(self.key, self.number, partition, records)
 
 
-EFFECTS = {"foreach"}
+EFFECTS = {"foreach", "foreach_partition"}
 
 
 def _small(kind: type) -> bytes | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from headrace.dataset.arguments import whole
 from headrace.dataset.engine import Engine
-from headrace.execute.helpers import join_groups
+from headrace.execute.helpers import ValuesOf, join_groups
 from headrace.plan.functions import UserFunction, call_site, user_function
 from headrace.plan.hashing import stable_hash
 from headrace.plan.operators import Aggregate, CoGroup, Merge, Operator, PerRecord, Shuffle
@@ -133,14 +133,13 @@ def join(engine: Engine, left: Operator, right: Operator, number: int | None) ->
     return engine.operator("join", paired, (grouped,), partitions=grouped.partitions, partitioner=grouped.partitioner)
 
 
-def sort_by(
-    engine: Engine, source: Operator, key: Callable[[Any], Any], *, ascending: bool, number: int | None
-) -> Operator:
-    """Sort by what a function returns for each record."""
-    number = engine.config.shuffle_partitions if number is None else whole(number, "num_partitions", 1)
-    taken = user_function(key, "sort_by")
-    partitioner = RangePartitioner(number, taken, ascending=ascending)
-    edge = engine.shuffle(source, partitioner, keyed_by=taken)
-    return engine.operator(
-        "sort_by", Merge("sort", descending=not ascending), (edge,), partitions=partitioner.partitions
+def lookup(engine: Engine, source: Operator, key: Any) -> list[Any]:
+    """Bring the values of one key, from the one partition that can have it where that is known."""
+    wanted = engine.operator(
+        "lookup",
+        PerRecord("flat_map", UserFunction(ValuesOf(key), "lookup", call_site())),
+        (source,),
+        partitions=source.partitions,
     )
+    where = None if source.partitioner is None else [source.partitioner.partition(key)]
+    return [value for chunk in engine.records(wanted, "lookup", where) for value in chunk]

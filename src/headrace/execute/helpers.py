@@ -6,6 +6,7 @@ import heapq
 import random
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
+from itertools import chain
 from typing import Any
 
 NOTHING: tuple[Any, ...] = ()  # the result of an empty partition, where a value could be anything
@@ -39,6 +40,24 @@ def fold_up(merge: Callable[[Any, Any], Any], records: Iterable[Any]) -> tuple[A
 def largest(number: int, key: Callable[[Any], Any] | None, records: Iterable[Any]) -> list[Any]:
     """Return the largest records, the largest first."""
     return heapq.nlargest(number, records, key)
+
+
+def smallest(number: int, key: Callable[[Any], Any] | None, records: Iterable[Any]) -> list[Any]:
+    """Return the smallest records, the smallest first."""
+    return heapq.nsmallest(number, records, key)
+
+
+def extreme(which: Callable[..., Any], key: Callable[[Any], Any] | None, records: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the `max` or `min` in a tuple; an empty tuple if there are no records."""
+    iterator = iter(records)
+    for first in iterator:
+        return (which(chain((first,), iterator), key=key),)
+    return NOTHING
+
+
+def call_once(function: Callable[[Iterable[Any]], Any], records: Iterable[Any]) -> None:
+    """Call a function for the iterator, for its effect."""
+    function(records)
 
 
 def call_each(function: Callable[[Any], Any], records: Iterable[Any]) -> None:
@@ -92,3 +111,57 @@ def _paired(key: Any, block: list[Any], right: Iterable[Any]) -> Iterator[tuple[
 
 
 BLOCK = 10_000
+
+
+def listed(records: Iterable[Any]) -> Iterator[list[Any]]:
+    """Give one list of all records."""
+    yield list(records)
+
+
+def same(value: Any) -> Any:
+    """Return what comes."""
+    return value
+
+
+def in_turn(number: int, partition: int, records: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    """Pair records with the partition that they are dealt to, each input partition beginning elsewhere."""
+    first = random.Random(partition).randrange(number)
+    return ((place % number, record) for place, record in enumerate(records, first))
+
+
+class KeyOf:
+    """Applies a function to the key of a pair."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    def __call__(self, pair: Any) -> Any:
+        """Apply it."""
+        return self.function(pair[0])
+
+
+class ValuesOf:
+    """Gives a pair's value if its key is the one wanted."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+    def __call__(self, pair: Any) -> tuple[Any, ...]:
+        """Give it, or nothing."""
+        return (pair[1],) if pair[0] == self.key else ()
+
+
+class Numbered:
+    """Pairs each record with its number, where it is known how many there are in the partitions before."""
+
+    def __init__(self, starts: list[int]) -> None:
+        self.starts = starts
+
+    def __call__(self, partition: int, records: Iterable[Any]) -> Iterator[tuple[Any, int]]:
+        """Number a partition."""
+        return ((record, number) for number, record in enumerate(records, self.starts[partition]))
+
+
+def numbered_apart(partitions: int, partition: int, records: Iterable[Any]) -> Iterator[tuple[Any, int]]:
+    """Pair each record with a number that no other has: k, n+k, 2n+k, ... in partition k of n."""
+    return ((record, number * partitions + partition) for number, record in enumerate(records))

@@ -13,6 +13,8 @@ from typing import Any
 
 from headrace.execute.chunks import CHUNK_RECORDS, NAN_KEYS, Frame, frame, sizeof, split_frames
 from headrace.execute.flow import Pace
+from headrace.execute.kernels import plain
+from headrace.plan.hashing import has_nan
 from headrace.plan.partitioners import sortable, unordered
 from headrace.ports import Scratch
 
@@ -38,7 +40,14 @@ class SortTable:
     def add(self, part: Frame) -> None:
         """Take a frame of keys and records."""
         keys, records = part.load()
-        if part.flags & NAN_KEYS:
+        self._add(keys, records, nan=bool(part.flags & NAN_KEYS))
+
+    def add_columns(self, keys: list[Any], records: list[Any]) -> None:
+        """Take keys and records."""
+        self._add(keys, records, nan=not plain(keys) and any(map(has_nan, keys)))
+
+    def _add(self, keys: list[Any], records: list[Any], *, nan: bool) -> None:
+        if nan:
             keys = list(map(sortable, keys))
         self._pairs.extend(zip(keys, records, strict=True))
         self._bytes += sizeof(keys) + sizeof(records) + PAIR_BYTES * len(keys)

@@ -7,7 +7,7 @@ simulation.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, product, zip_longest
 from typing import Any
 
 from msgspec import Struct
@@ -18,11 +18,25 @@ from headrace.execute.combine import ReduceTable, columns_of, combine_stream
 from headrace.execute.current import Current, running
 from headrace.execute.flow import Flow, Pace, step_of
 from headrace.execute.groups import GroupTable
+from headrace.execute.replay import Replay
 from headrace.execute.scatter import write_shuffle
 from headrace.execute.sorting import SortTable
 from headrace.execute.text import read_lines
 from headrace.ids import AttemptId, StageId, TaskId
-from headrace.plan.operators import CoGroup, Merge, PerPartition, PerRecord, ReadRange, ReadSlices, ReadText, Union
+from headrace.plan.operators import (
+    CoGroup,
+    Cross,
+    Gather,
+    Merge,
+    PerPartition,
+    PerRecord,
+    ReadRange,
+    ReadSlices,
+    ReadText,
+    SortWithin,
+    Union,
+    Zip,
+)
 from headrace.plan.stages import Node, Program, RecordsSink, ShuffleSink, TextSink, ValueSink, growing_structures
 from headrace.ports import BlockLost, TaskPort
 
@@ -128,6 +142,14 @@ class TaskBody:
                 return self._cogroup(node, partition)
             case Union():
                 return self._zipped(node, partition)
+            case Gather():
+                return self._gather(node, partition)
+            case Zip():
+                return self._zip(node, partition)
+            case Cross():
+                return self._cross(node, partition)
+            case SortWithin():
+                return self._sort_within(body, _narrow(node, 0), partition)
         raise InternalError(f"{body} is not a source")
 
     def _lines(self, body: ReadText, partition: int) -> Iterator[list[Any]]:
@@ -201,6 +223,44 @@ class TaskBody:
         rest = combine_stream(flow.records(), body.aggregate, self._budget, combined.take, self._port.pause)
         combined.take(rest)
         yield from combined.drain()
+
+    def _sort_within(self, body: SortWithin, place: int, partition: int) -> Iterator[list[Any]]:
+        sort = SortTable(body.descending, self._budget, self._port.scratch)
+        for batch in self._flow(place, partition).lists():
+            sort.add_columns(list(map(body.function.call, batch)), batch)
+            self._port.pause(len(batch))
+        yield from sort.drain()
+
+    # From several partitions, or several inputs.
+
+    def _gather(self, node: Node, partition: int) -> Iterator[list[Any]]:
+        for number in _parts(node, 0, partition):
+            yield from self._flow(_narrow(node, 0), number).lists()
+
+    def _zip(self, node: Node, partition: int) -> Iterator[list[Any]]:
+        left, right = (self._flow(_narrow(node, which), partition).records() for which in (0, 1))
+        missing = object()
+        for batch in Pace().lists(zip_longest(left, right, fillvalue=missing)):
+            if any(record is missing for record in batch[-1]):  # then all behind it lack the same side
+                raise ProgramError(
+                    f"zip needs as many records in each partition on both sides, and partition {partition} has fewer on "
+                    "one. Number the records of both with zip_with_index, and join them by that."
+                )
+            yield batch
+            self._port.pause(len(batch))
+
+    def _cross(self, node: Node, partition: int) -> Iterator[list[Any]]:
+        """Pair each record on the left with all on the right, which are kept: in memory, or on disk if they are many."""
+        (row,), (column,) = (_parts(node, which, partition) for which in (0, 1))
+        kept = Replay(self._budget, self._port.scratch)
+        for batch in self._flow(_narrow(node, 1), column).lists():
+            kept.add(batch)
+            self._port.pause(len(batch))
+        for batch in self._flow(_narrow(node, 0), row).lists():
+            for others in kept.lists():
+                for pairs in Pace().lists(product(batch, others)):
+                    yield pairs
+                    self._port.pause(len(pairs))
 
     def _zipped(self, node: Node, partition: int) -> Iterator[list[Any]]:
         for place in node.inputs:
@@ -311,6 +371,11 @@ def _narrow(node: Node, which: int) -> int:
     if place is None:
         raise InternalError(f"{node.name} was expected to read its input without a shuffle")
     return place
+
+
+def _parts(node: Node, which: int, partition: int) -> range:
+    parts = node.parts[which]
+    return parts.of(partition) if parts is not None else range(partition, partition + 1)
 
 
 def _wide(node: Node, which: int) -> StageId:

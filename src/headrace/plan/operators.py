@@ -80,11 +80,15 @@ class PerRecord(Struct, frozen=True):
 class PerPartition(Struct, frozen=True):
     """A function from the iterator over a partition to another iterator.
 
-    `indexed`: the function takes the partition's number first.
+    Attributes:
+        indexed: the function takes the partition's number first.
+        has_effects: it does something besides returning, so no copy of a task may run beside another.
+
     """
 
     function: UserFunction
     indexed: bool = False
+    has_effects: bool = False
 
 
 class Union(Struct, frozen=True):
@@ -112,7 +116,39 @@ class CoGroup(Struct, frozen=True):
     """For every key of any input: the key and one group of values per input."""
 
 
-Body = ReadText | ReadSlices | ReadRange | PerRecord | PerPartition | Union | Merge | CoGroup
+class Gather(Struct, frozen=True):
+    """Several partitions of the input, one after the other."""
+
+
+class Zip(Struct, frozen=True):
+    """Pairs of the first records, the second ones and so on of two inputs."""
+
+
+class Cross(Struct, frozen=True):
+    """Every pair of a record of one partition of one input and a record of one partition of the other."""
+
+
+class SortWithin(Struct, frozen=True):
+    """The records of a partition, in the order of what a function returns for each."""
+
+    function: UserFunction
+    descending: bool = False
+
+
+Body = (
+    ReadText
+    | ReadSlices
+    | ReadRange
+    | PerRecord
+    | PerPartition
+    | Union
+    | Merge
+    | CoGroup
+    | Gather
+    | Zip
+    | Cross
+    | SortWithin
+)
 
 
 class Aggregate(Struct, frozen=True):
@@ -131,10 +167,56 @@ class Aggregate(Struct, frozen=True):
 # Edges.
 
 
+class Runs(Struct, frozen=True):
+    """Each partition reads a run of neighbours: `before` partitions become `after`, which are no more."""
+
+    before: int
+    after: int
+
+    def of(self, partition: int) -> range:
+        """Return the input partitions that a partition reads.
+
+        >>> [list(Runs(5, 2).of(p)) for p in range(2)]
+        [[0, 1], [2, 3, 4]]
+        """
+        return range(partition * self.before // self.after, (partition + 1) * self.before // self.after)
+
+
+class Rows(Struct, frozen=True):
+    """Partitions make a table, row after row; each reads the input partition of its row."""
+
+    width: int
+
+    def of(self, partition: int) -> range:
+        """Return the input partitions that a partition reads."""
+        row = partition // self.width
+        return range(row, row + 1)
+
+
+class Columns(Struct, frozen=True):
+    """Partitions make a table, row after row; each reads the input partition of its column."""
+
+    width: int
+
+    def of(self, partition: int) -> range:
+        """Return the input partitions that a partition reads."""
+        column = partition % self.width
+        return range(column, column + 1)
+
+
+Parts = Runs | Rows | Columns
+
+
 class Forward(Struct, frozen=True, eq=False):
-    """Narrow: partition p of the operator reads partition p of its input (a union: of one of its inputs)."""
+    """Narrow: partition p of the operator reads partition p of its input (a union: of one of its inputs).
+
+    Attributes:
+        parts: other partitions than p, instead.
+
+    """
 
     source: Operator
+    parts: Parts | None = None
 
 
 class Shuffle(Struct, frozen=True, eq=False, weakref=True):
@@ -178,7 +260,7 @@ class Operator(Struct, frozen=True, eq=False, weakref=True):
 def functions_of(operator: Operator) -> Iterator[UserFunction]:
     """List the user's functions in an operator's body and in its wide inputs."""
     body = operator.body
-    if isinstance(body, PerRecord | PerPartition) and body.function is not None:
+    if isinstance(body, PerRecord | PerPartition | SortWithin) and body.function is not None:
         yield body.function
     aggregates = [body.aggregate] if isinstance(body, Merge) else []
     for edge in operator.inputs:

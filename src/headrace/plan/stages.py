@@ -19,7 +19,20 @@ from msgspec import Struct, field
 
 from headrace.ids import Digest, OperatorId, StageId
 from headrace.plan.functions import PROTOCOL, Site, UserFunction
-from headrace.plan.operators import Aggregate, Body, CoGroup, Forward, Merge, Operator, Shuffle, Union
+from headrace.plan.operators import (
+    Aggregate,
+    Body,
+    CoGroup,
+    Cross,
+    Forward,
+    Merge,
+    Operator,
+    Parts,
+    PerPartition,
+    Shuffle,
+    SortWithin,
+    Union,
+)
 from headrace.plan.partitioners import Partitioner
 
 # What a worker is given.
@@ -31,6 +44,7 @@ class Node(Struct, frozen=True):
     Attributes:
         inputs: positions of the inputs in the program, for narrow edges.
         reads: the map stages whose output it merges, for wide edges; aligned with `inputs`, one of the two is None.
+        parts: for each input, which of its partitions are read, where that is not the one of the same number.
         offsets: for a union, where each input's partitions begin in the result.
         cached: keep what it makes, and look there first.
 
@@ -42,6 +56,7 @@ class Node(Struct, frozen=True):
     body: Body
     inputs: tuple[int | None, ...]
     reads: tuple[StageId | None, ...]
+    parts: tuple[Parts | None, ...]
     offsets: tuple[int, ...]
     partitions: int
     cached: bool
@@ -194,6 +209,7 @@ class _Builder(Struct):
                 operator.body,
                 tuple(inputs),
                 tuple(reads),
+                tuple(edge.parts if isinstance(edge, Forward) else None for edge in operator.inputs),
                 tuple(offsets) if _is_stacked(operator) else (),
                 operator.partitions,
                 operator.id in self.cached,
@@ -245,7 +261,7 @@ def compile_job(
             operator.partitions,
             is_map,
             segments(operator, cached),
-            has_effects and stage_id == result_stage,
+            (has_effects and stage_id == result_stage) or any(map(_has_effects, builder.operators)),
         )
         program = Program(tuple(builder.nodes), its_sink)
         partitioner = its_sink.partitioner if isinstance(its_sink, ShuffleSink) else None
@@ -253,13 +269,20 @@ def compile_job(
     return stages
 
 
+def _has_effects(operator: Operator) -> bool:
+    return isinstance(operator.body, PerPartition) and operator.body.has_effects
+
+
 def _reader_of(shuffle: Shuffle, operators: Iterable[Operator]) -> Operator:
     return next(operator for operator in operators if shuffle in operator.inputs)
 
 
 def segments(tip: Operator, cached: frozenset[OperatorId]) -> tuple[Segment, ...]:
-    """Group a stage's partitions by what they need; a union's parts differ, everything else is one group."""
-    cuts = sorted({0, tip.partitions, *_borders(tip)})
+    """Group a stage's partitions by what they need.
+
+    A union's parts differ, and partitions that read others of a cached dataset; everything else is one group.
+    """
+    cuts = sorted({0, tip.partitions, *_borders(tip, cached)})
     return tuple(Segment(first, stop, _reads(tip, cached, first, 0)) for first, stop in pairwise(cuts))
 
 
@@ -268,14 +291,28 @@ def _is_stacked(operator: Operator) -> bool:
     return isinstance(operator.body, Union) and not operator.body.zipped
 
 
-def _borders(tip: Operator) -> list[int]:
+def _is_uniform(tip: Operator, cached: frozenset[OperatorId]) -> bool:
+    """Whether all partitions of an operator need the same, in this stage."""
+    waiting = [tip]
+    while waiting:
+        operator = waiting.pop()
+        if operator.id in cached or _is_stacked(operator):
+            return False
+        waiting += [edge.source for edge in operator.inputs if isinstance(edge, Forward)]
+    return True
+
+
+def _borders(tip: Operator, cached: frozenset[OperatorId]) -> list[int]:
     found: list[int] = []
     waiting = [(tip, 0)]
     while waiting:
         operator, first = waiting.pop()
         offset = first
         for edge in operator.inputs:
-            if isinstance(edge, Forward):
+            if isinstance(edge, Forward) and edge.parts is not None:
+                if not _is_uniform(edge.source, cached):
+                    found += range(first, first + operator.partitions)
+            elif isinstance(edge, Forward):
                 waiting.append((edge.source, offset))
                 if _is_stacked(operator):
                     found.append(offset)
@@ -297,13 +334,31 @@ def _reads(tip: Operator, cached: frozenset[OperatorId], partition: int, first: 
                 offset += edge.source.partitions
             narrow, starts = [edge.source], [offset]
         else:
-            narrow = [edge.source for edge in operator.inputs if isinstance(edge, Forward)]
-            starts = [first] * len(narrow)
+            narrow, starts = _read_by(operator, cached, partition, first)
         if cut is None and not stages and len(narrow) == 1:
             operator, first = narrow[0], starts[0]
             continue
         below = tuple(_reads(source, cached, partition, start) for source, start in zip(narrow, starts, strict=True))
         return Reads(cut, first, stages, below)
+
+
+def _read_by(
+    operator: Operator, cached: frozenset[OperatorId], partition: int, first: int
+) -> tuple[list[Operator], list[int]]:
+    """List the inputs of a partition, and where the partitions of each would begin for it to read the right one."""
+    narrow: list[Operator] = []
+    starts: list[int] = []
+    for edge in operator.inputs:
+        if not isinstance(edge, Forward):
+            continue
+        if edge.parts is None or _is_uniform(edge.source, cached):
+            narrow.append(edge.source)
+            starts.append(first)
+        else:
+            read = edge.parts.of(partition - first)
+            narrow += [edge.source] * len(read)
+            starts += [partition - number for number in read]
+    return narrow, starts
 
 
 # How a program is pickled: functions stay out.
@@ -347,5 +402,5 @@ def load_program(blob: bytes, load: Callable[[Digest], Callable[..., Any]]) -> P
 
 def growing_structures(program: Program) -> int:
     """Count the tables, sorts and buffers that a task of this program fills at once: they share its budget."""
-    merges = sum(isinstance(node.body, Merge | CoGroup) for node in program.nodes)
+    merges = sum(isinstance(node.body, Merge | CoGroup | Cross | SortWithin) for node in program.nodes)
     return max(1, merges + isinstance(program.sink, ShuffleSink))

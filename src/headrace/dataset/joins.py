@@ -1,0 +1,67 @@
+"""Operators on the pairs of several datasets: grouped together, joined, subtracted."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from headrace.dataset.engine import Engine
+from headrace.dataset.keyed import PartitionFunction, cogroup
+from headrace.dataset.narrow import per_record
+from headrace.execute import joining
+from headrace.plan.functions import UserFunction
+from headrace.plan.operators import Operator, PerRecord
+
+
+def over_groups(
+    engine: Engine,
+    sources: list[Operator],
+    name: str,
+    function: Callable[[Any], Any],
+    number: int | None,
+    partition: PartitionFunction | None = None,
+) -> Operator:
+    """Group pairs by key, each input by itself, and make any number of records of each key's groups."""
+    grouped = cogroup(engine, sources, name, number, partition)
+    made = PerRecord("flat_map", UserFunction(function, name, grouped.site))
+    return engine.operator(name, made, (grouped,), partitions=grouped.partitions, partitioner=grouped.partitioner)
+
+
+def outer_join(
+    engine: Engine, left: Operator, right: Operator, number: int | None, *, keeps_left: bool, keeps_right: bool
+) -> Operator:
+    """Pair the values of equal keys, and those without a partner with None."""
+    side = "full" if keeps_left and keeps_right else "left" if keeps_left else "right"
+    pairs = functools.partial(joining.pair_or_none, keeps_left=keeps_left, keeps_right=keeps_right)
+    return over_groups(engine, [left, right], f"{side}_outer_join", pairs, number)
+
+
+def subtract_by_key(
+    engine: Engine, source: Operator, other: Operator, number: int | None, name: str = "subtract_by_key"
+) -> Operator:
+    """Keep the pairs whose key the other does not have."""
+    return over_groups(engine, [source, other], name, joining.without_right, number)
+
+
+def subtract(engine: Engine, source: Operator, other: Operator, number: int | None) -> Operator:
+    """Keep the records that the other does not have."""
+    left, right = (_as_keys(engine, side, "subtract") for side in (source, other))
+    left = subtract_by_key(engine, left, right, number, "subtract")
+    return engine.operator("subtract", PerRecord("keys"), (left,), partitions=left.partitions)
+
+
+def intersection(engine: Engine, source: Operator, other: Operator) -> Operator:
+    """Keep one of each record that both have."""
+    sides = [_as_keys(engine, side, "intersection") for side in (source, other)]
+    return over_groups(engine, sides, "intersection", joining.in_both, None)
+
+
+def _as_keys(engine: Engine, source: Operator, name: str) -> Operator:
+    """Turn records into keys of pairs that have no value."""
+    return engine.operator(name, PerRecord("pair"), (source,), partitions=source.partitions)
+
+
+def key_of_each(engine: Engine, source: Operator, function: Callable[[Any], Any]) -> Operator:
+    """Pair every record with a key."""
+    return per_record(engine, source, "key_by", function)

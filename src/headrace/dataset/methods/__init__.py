@@ -1,0 +1,1 @@
+"""What users call on a dataset, one family of methods a file."""
