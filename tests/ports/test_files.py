@@ -32,6 +32,16 @@ class FilesContract:
         assert (found.size, found.pread(0, 99), found.pread(3, 2), found.pread(6, 5)) == (6, b"onetwo", b"tw", b"")
         found.close()
 
+    def test_what_is_abandoned_can_be_removed_and_is_let_go_of_once(self, files: Files, root: str) -> None:
+        file = files.create(f"{root}/a")
+        file.write(b"held")
+        file.abandon()
+        file.abandon()
+        file.close()
+        assert files.open(f"{root}/a").size in (0, 4)
+        files.remove(f"{root}/a")
+        assert not files.exists(f"{root}/a")
+
     def test_a_missing_file_says_so(self, files: Files, root: str) -> None:
         with pytest.raises(FileNotFoundError):
             files.open(f"{root}/nothing")
