@@ -270,6 +270,6 @@ def decode(data: bytes) -> Message:
     """
     try:
         message: Message = _decoder.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PeerRefused(f"a peer sent what is no message of ours ({error}); its channel is closed.") from None
     return message

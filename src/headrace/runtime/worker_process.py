@@ -107,6 +107,7 @@ class WorkerProcess:
         self.worker.loop.wake = self._wake
         self.network.endpoint = self
         self._control = socket.socket(fileno=record.control)
+        self._control.set_inheritable(False)  # it was ours to inherit, not for what user code starts
         self._program = self.network.adopt(self._control, opener=True)
 
     # The network's endpoint: the loop, under its lock.
