@@ -206,7 +206,7 @@ class Context:
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise ClosureError(
-            "the context belongs to the program and cannot be used inside a function that runs on workers: make datasets "
+            "the context belongs to the program and cannot be used inside a function that runs on workers. Make datasets "
             "outside, and pass values with ctx.broadcast"
         )
 

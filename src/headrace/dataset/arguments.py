@@ -24,5 +24,5 @@ def whole(value: Any, name: str, least: int) -> int:
     except TypeError:
         number = least - 1
     if number < least:
-        raise UsageError(f"{name} must be a whole number of at least {least}, not {short(value)}.")
+        raise UsageError(f"{name} cannot be {short(value)}. Give it a whole number of at least {least}.")
     return number

@@ -101,6 +101,6 @@ class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise ClosureError(
-            "a Dataset cannot be used inside a function of another: join the two, or collect() the small one and "
+            "a Dataset cannot be used inside a function of another. Join the two, or collect() the small one and "
             "pass it with ctx.broadcast"
         )

@@ -121,7 +121,7 @@ def user_function(call: Callable[..., Any], label: str, site: Site | None = None
 
     """
     if not callable(call):
-        raise ClosureError(f"{label} needs a function, not {short(call)}.")
+        raise ClosureError(f"{label} needs a function, not {short(call)}. Give it a def or a lambda.")
     pickle_function(call, label)
     return UserFunction(call, label, site or call_site())
 
