@@ -311,7 +311,9 @@ class Membership:
                     *effects,
                     GiveUp(f"{self.failed_startups} workers in a row ended before they were ready; {how}"),
                 ]
-        return [*effects, self._launch(self.successors.get(host, host), event.now_ns)]
+        while host in self.successors:  # the one that came after it may be lost by now, too
+            host = self.successors[host]
+        return [*effects, self._launch(host, event.now_ns)]
 
     def _tick(self, now_ns: int) -> list[Effect]:
         late_ns = 0
@@ -320,19 +322,20 @@ class Membership:
         self.last_tick_ns = now_ns
         effects: list[Effect] = []
         for worker in sorted(self.standing):
-            self._forgive(worker, late_ns)
+            self._forgive(worker, late_ns, now_ns)
             effects += self._judge(worker, now_ns)
         return effects
 
-    def _forgive(self, worker: WorkerId, late_ns: int) -> None:
-        """Move what we go by as far as we ourselves were late."""
+    def _forgive(self, worker: WorkerId, late_ns: int, now_ns: int) -> None:
+        """Move what we go by as far as we ourselves were late, and not beyond now: some of it came while we were."""
         match self.standing[worker]:
             case Starting(since_ns=since):
-                self.standing[worker] = Starting(since + late_ns)
+                self.standing[worker] = Starting(min(now_ns, since + late_ns))
             case Trusted(heard_ns=heard):
-                self.standing[worker] = Trusted(heard + late_ns)
+                self.standing[worker] = Trusted(min(now_ns, heard + late_ns))
             case Suspected() as at:
-                self.standing[worker] = replace(at, heard_ns=at.heard_ns + late_ns, grew_ns=at.grew_ns + late_ns)
+                heard, grew = min(now_ns, at.heard_ns + late_ns), min(now_ns, at.grew_ns + late_ns)
+                self.standing[worker] = replace(at, heard_ns=heard, grew_ns=grew)
             case Killed():
                 pass
 
