@@ -19,7 +19,7 @@ from headrace.context import Context
 from headrace.errors import HeadraceError
 
 REMEDY = re.compile(
-    "(Add|Ask|Call|Check|Choose|Connect|Did|Fetch|Give|Join|Look|Make|Mend|Only|Read|Remove|Return|Take|Use) "
+    "(Add|Ask|Call|Check|Choose|Connect|Create|Did|Fetch|Give|Join|Look|Make|Mend|Only|Read|Remove|Return|Take|Use) "
 )
 CLOSURE, USAGE, KEY, FAILED = errors.ClosureError, errors.UsageError, errors.KeyProblem, errors.TaskFailed
 
