@@ -149,6 +149,9 @@ class World(RuleBasedStateMachine):
 
     @rule(beats=st.integers(1, 14))
     def time_passes(self, beats: int) -> None:
+        self.pass_time(beats)
+
+    def pass_time(self, beats: int) -> None:
         for _ in range(beats):
             self.now_ns += BEAT
             self.judged_ns += BEAT
@@ -156,9 +159,9 @@ class World(RuleBasedStateMachine):
             self.tell(ms.Ticked(self.now_ns))
             self.check_who_is_silent()
 
-    @rule(seconds=st.integers(1, 90), tick_first=st.booleans())
-    def the_program_is_stopped(self, seconds: int, tick_first: bool) -> None:
-        """When it goes on, what came meanwhile is heard, before or after the tick that is late."""
+    @rule(seconds=st.integers(1, 90), tick_first=st.booleans(), beats=st.integers(0, 14))
+    def the_program_is_stopped(self, seconds: int, tick_first: bool, beats: int) -> None:
+        """When it goes on, what came meanwhile is heard, before or after the tick that is late, and then nothing."""
         self.now_ns += seconds * SECOND
         self.judged_ns += BEAT
         if not tick_first:
@@ -166,6 +169,9 @@ class World(RuleBasedStateMachine):
         self.tell(ms.Ticked(self.now_ns))
         if tick_first:
             self.hear()
+        for process in self.processes.values():
+            process.silent = True
+        self.pass_time(beats)
 
     def check_who_is_silent(self) -> None:
         for worker, process in self.processes.items():
@@ -273,7 +279,7 @@ class World(RuleBasedStateMachine):
                 if not process.ready and not self.given_up:
                     self.in_a_row, process.heard_ns = 0, self.judged_ns
                     self.tell(ms.Ready(worker, self.now_ns))
-            self.time_passes(2)
+            self.pass_time(2)
         if not (self.closing or self.given_up):
             assert all(isinstance(standing, ms.Trusted) for standing in self.machine.standing.values())
 
