@@ -81,7 +81,7 @@ CASES: list[tuple[type[BaseException], str, Provoke]] = [
     (errors.InputError, "has no files to read", lambda c, p: c.text_file(p)),
     (FAILED, "byte 1 is not utf-8", lambda c, p: c.text_file(written(p, b"a\xff")).count()),
     (FAILED, "is truncated", lambda c, p: c.text_file(written(p, gzip.compress(b"abc")[:-1])).count()),
-    (FAILED, "not a sound gzip", lambda c, p: c.text_file(written(p, b"abc")).count() and 0),
+    (FAILED, "not a sound gzip", lambda c, p: c.text_file(written(p, b"abc")).count()),
     # Output.
     (errors.OutputExists, "exists. Remove it", lambda c, p: c.range(1).save_as_text_file(p)),
     (errors.OutputExists, "is a file", lambda c, p: c.range(1).save_as_text_file(written(p, b""), overwrite=True)),
@@ -116,7 +116,6 @@ CASES: list[tuple[type[BaseException], str, Provoke]] = [
     (errors.NoRecords, "first() of a dataset without records", lambda c, p: c.parallelize([], 3).first()),
     (errors.ResultTooLarge, "come to more than 102,400 bytes", lambda c, p: c.range(100_000).map(str).collect()),
     (FAILED, "unsupported operand", lambda c, p: c.parallelize([1, "a"], 1).sum()),
-    (FAILED, "in the program itself", lambda c, p: c.parallelize([1, []], 2).map(same).sum() and 0),
     (FAILED, "in the program itself", lambda c, p: c.parallelize([1, "a"], 2).top(1)),
     (FAILED, "in the program itself", lambda c, p: c.parallelize([1, 0], 2).reduce(lambda a, b: a // b)),
     # A Dataset is not what it holds.
@@ -144,6 +143,11 @@ def written(folder: Path, data: bytes) -> Path:
     return path
 
 
+def without_source(message: str) -> str:
+    """Leave out lines of this very file, which have all the words in them that are looked for."""
+    return re.sub(r"(?m)^    .*\n|(?<=:\d\d): .*(?=\)$)|(?<=:\d\d\d): .*(?=\)$)", "", message)
+
+
 @pytest.mark.parametrize(("kind", "said", "provoke"), CASES, ids=range(len(CASES)))
 def test_an_error_says_what_is_wrong_and_what_to_do(
     ctx: Context, tmp_path: Path, kind: type[BaseException], said: str, provoke: Provoke
@@ -152,7 +156,7 @@ def test_an_error_says_what_is_wrong_and_what_to_do(
     with pytest.raises(kind) as caught:
         provoke(ctx, folder)
     message = str(caught.value)
-    assert said in message
+    assert said in without_source(message)
     last = re.split(r"(?<=[.?)]) (?=[A-Z])|\n", message)[-1]
     assert last.endswith((".", "?", ")"))
     assert REMEDY.match(last), message
