@@ -15,6 +15,7 @@ from msgspec.structs import replace
 import headrace
 from headrace.config import MS, Config, parse_url
 from headrace.errors import JobFailed, WorkersUnavailable
+from headrace.runtime.channel import sockets
 from tests.real.help import Program, children, lines_of, run_folders, until, write
 
 
@@ -122,6 +123,8 @@ def test_workers_killed_while_they_start_are_replaced() -> None:
 
 
 def test_a_job_waits_for_workers_that_are_late(lair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late: they are given more time than somebody who comes to the door."""
+    monkeypatch.setattr(sockets, "HANDSHAKE_NS", 100 * MS)
     slow = write(lair, "python", f'#!/bin/sh\nsleep 1\nexec {sys.executable} "$@"\n')
     slow.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(slow))

@@ -34,7 +34,8 @@ class Bomb:
 def ctx(lair: Path) -> Iterator[Context]:
     with headrace.connect(f"local://?workers=2&hosts=2&dir={lair}", progress=False) as ctx:
         assert sound(ctx)
-        until(lambda: len(doors(lair)) == 3, "the program and both workers listen")
+        until(lambda: [worker.state for worker in ctx.workers()] == ["idle"] * 2, "both workers listen")
+        assert len(doors(lair)) == 3
         yield ctx
 
 

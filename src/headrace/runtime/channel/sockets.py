@@ -1,7 +1,7 @@
 """Channels over stream sockets: inherited pairs and Unix sockets in the run's own folder.
 
 A channel shakes hands first (`protocols.channel`); until the other side has proved the run's key nothing that it sends is
-looked at, and it has a few seconds for that.
+looked at.  Who comes to the door has a few seconds for that; a process that we start, as long as starting may take.
 """
 
 from __future__ import annotations
@@ -45,11 +45,14 @@ class SocketNetwork:
     # Channels.
 
     def adopt(self, sock: socket.socket, *, opener: bool) -> Peer:
-        """Make a channel of a connected socket."""
+        """Make a channel of a socket whose other end a process has inherited, which may take long to start."""
+        return self._add(sock, None, opener=opener)
+
+    def _add(self, sock: socket.socket, deadline_ns: int | None, *, opener: bool) -> Peer:
         sock.setblocking(False)
         peer = Peer(next(self._numbers))
         handshake = Handshake(self._key, secrets.token_bytes(NONCE_BYTES), opener=opener)
-        channel = _Channel(sock, handshake, self._clock.now_ns() + HANDSHAKE_NS)
+        channel = _Channel(sock, handshake, deadline_ns)
         self._channels[peer] = channel
         channel.out.append(memoryview(handshake.greeting()))
         self._reactor.watch(sock, selectors.EVENT_READ, lambda events: self._ready(peer, events))
@@ -76,10 +79,10 @@ class SocketNetwork:
                 sock, _address = self._listener.accept()
             except (BlockingIOError, ConnectionError):
                 return
-            if sum(not channel.handshake.done for channel in self._channels.values()) >= STRANGERS_MAX:
+            if sum(channel.is_stranger for channel in self._channels.values()) >= STRANGERS_MAX:
                 sock.close()
             else:
-                self.adopt(sock, opener=False)
+                self._add(sock, self._clock.now_ns() + HANDSHAKE_NS, opener=False)
 
     def connect(self, address: str) -> Peer:
         """Open a channel; the endpoint is told when it is open, or that it is not."""
@@ -91,7 +94,7 @@ class SocketNetwork:
             peer = Peer(next(self._numbers))
             self._reactor.call_soon(lambda: self._tell(lambda endpoint: endpoint.closed(peer)))
             return peer
-        return self.adopt(sock, opener=True)
+        return self._add(sock, self._clock.now_ns() + HANDSHAKE_NS, opener=True)
 
     def send(self, peer: Peer, data: bytes) -> None:
         """Send a frame, or drop it if the channel is gone."""
@@ -119,7 +122,7 @@ class SocketNetwork:
         """Give up channels that have not proved themselves in time."""
         now = self._clock.now_ns()
         for peer, channel in list(self._channels.items()):
-            if not channel.handshake.done and now >= channel.deadline_ns:
+            if channel.deadline_ns is not None and not channel.handshake.done and now >= channel.deadline_ns:
                 self.refused += 1
                 self._break(peer)
 
@@ -222,9 +225,14 @@ class SocketNetwork:
 class _Channel:
     """One socket: its handshake, its frames in both directions."""
 
-    def __init__(self, sock: socket.socket, handshake: Handshake, deadline_ns: int) -> None:
+    def __init__(self, sock: socket.socket, handshake: Handshake, deadline_ns: int | None) -> None:
         self.sock, self.handshake, self.deadline_ns = sock, handshake, deadline_ns
         self.framing = Framing(CONTROL_BYTES_MAX)
         self.frames: deque[bytes] = deque()  # that wait for the handshake, or for one another
         self.out: deque[memoryview] = deque()
         self.writing = False
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether somebody came to the door and has not proved the key yet."""
+        return self.deadline_ns is not None and not self.handshake.done
