@@ -7,11 +7,12 @@ does not give two of them nearly twice the speed of one gives no honest figures:
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 from collections.abc import Callable
 
-from bench import kills, memory, startup, tasks, wordcount
+from bench import keyed, kills, memory, pagerank, startup, tasks, wordcount
 from bench.data import Library
 from bench.timing import Report, wait_for_quiet
 
@@ -19,6 +20,8 @@ PARTS: dict[str, Callable[[Library, Report, int], None]] = {
     "startup": startup.measure,
     "tasks": tasks.measure,
     "wordcount": wordcount.measure,
+    "keyed": keyed.measure,
+    "pagerank": pagerank.measure,
     "kills": kills.measure,
     "memory": memory.measure,
 }
@@ -29,18 +32,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}; all unless said")
     parser.add_argument("--books", help="a folder of text files, read three times")
+    parser.add_argument("--write", metavar="PAGE", help="put the figures into this page, between its marks")
     parser.add_argument("--rounds", type=int, default=5, help="how often each thing is timed (default: 5)")
     options = parser.parse_args()
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {sorted(unknown)[0]!r}")
     library = Library.find(options.books)
-    print(f"Python {platform.python_version()} on {platform.machine()}, {library}")
-    print(wait_for_quiet(library))
+    about = [
+        f"Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} processors; {library}.",
+        f"{wait_for_quiet(library)}.".capitalize(),
+    ]
+    print("\n".join(about))
     report = Report()
     for name in options.parts or PARTS:
-        print(f"\n{name}", flush=True)
+        report.part(name)
         PARTS[name](library, report, options.rounds)
+    if options.write:
+        report.write(options.write, about)
     return report.finish()
 
 

@@ -6,8 +6,9 @@ import gc
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
 from bench.data import Library
@@ -50,7 +51,7 @@ def wait_for_quiet(library: Library) -> str:
     return f"BUSY: two plain processes have {speed:.2f} times the speed of one; what follows is not to be trusted"
 
 
-def in_turn(rounds: int, candidates: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+def in_turn(rounds: int, candidates: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
     """Time things in turn, A B C A B C ..., so that drift hits all alike; the first round is not counted."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(rounds + 1):
@@ -64,11 +65,20 @@ def in_turn(rounds: int, candidates: dict[str, Callable[[], object]]) -> dict[st
     return times
 
 
+START, END = "<!-- figures -->", "<!-- end of figures -->"
+
+
 @dataclass
 class Report:
     """What was to be reached, and what was."""
 
     missed: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)  # in Markdown
+
+    def part(self, name: str) -> None:
+        """Begin a part."""
+        print(f"\n{name}", flush=True)
+        self.lines += ["", f"### {name}", ""]
 
     def row(self, what: str, value: float, unit: str, *, reach: float | None = None, at_most: bool = False) -> None:
         """Print a figure; `reach` is what was to be reached: at least, or at most."""
@@ -79,10 +89,20 @@ class Report:
             if not good:
                 self.missed.append(what)
         print(f"  {what:<58} {value:10.2f} {unit}{verdict}", flush=True)
+        self.lines.append(f"- {what.strip()}: **{value:,.2f}** {unit}{verdict.replace('   ', ' ')}")
 
     def note(self, text: str) -> None:
         """Print a remark."""
         print(f"  {text}", flush=True)
+        self.lines.append(f"- {text}")
+
+    def write(self, path: str, about: list[str]) -> None:
+        """Put the figures between the marks in a page, in place of those that were there."""
+        page = Path(path)
+        before, _, rest = page.read_text(encoding="utf-8").partition(START)
+        _, _, after = rest.partition(END)
+        figures = "\n".join(["", *about, *self.lines, ""])
+        page.write_text(f"{before}{START}\n{figures}\n{END}{after}", encoding="utf-8")
 
     def finish(self) -> int:
         """Say what was missed; return the exit status."""
