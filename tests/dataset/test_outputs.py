@@ -220,3 +220,32 @@ def test_of_two_that_overwrite_one_folder_the_first_to_finish_wins_and_the_other
     assert content(out) == [b"0\n1\n2\n3\n4\n"]
     assert files(out) == ["_SUCCESS", "part-00000"]
     assert not (out / "_temporary").exists()
+
+
+def test_a_writer_that_fails_takes_nothing_of_anothers(tmp_path: Path) -> None:
+    """Both are the first job of their programs, and write to the same folder."""
+    (out := tmp_path / "out").mkdir()
+    begun, go_on = tmp_path / "begun", tmp_path / "go on"
+
+    def slow(x: int) -> int:
+        if x == 2:
+            begun.touch()
+            while not go_on.exists():
+                threading.Event().wait(0.01)
+        return x
+
+    with (
+        headrace.connect("local://?workers=1", progress=False) as one,
+        headrace.connect("inline://", progress=False) as two,
+    ):
+        slowly = one.range(3, num_slices=3).map(slow)
+        first = threading.Thread(target=lambda: slowly.save_as_text_file(out, overwrite=True))
+        first.start()
+        while not begun.exists():
+            threading.Event().wait(0.01)
+        with pytest.raises(TaskFailed):
+            two.range(3, num_slices=3).map(lambda x: 1 // (2 - x)).save_as_text_file(out, overwrite=True)
+        go_on.touch()
+        first.join()
+    assert content(out) == [b"0\n", b"1\n", b"2\n"]
+    assert files(out)[0] == "_SUCCESS"
