@@ -55,7 +55,7 @@ def test_cogroups_keep_each_inputs_values_apart(data: st.DataObject, number: int
     inputs: list[Parts] = [data.draw(keyed_parts()) for _ in range(data.draw(st.integers(1, 3)))]
     edges: list[Any] = []
     for parts in inputs:
-        moved = make.moved(make.slices(parts), number)
+        moved = make.moved(make.slices(parts), number, grouped=data.draw(st.booleans()))
         edges.append(make.merged("as is", moved) if data.draw(st.booleans()) else moved)
     result = flat(World(budget, piece).records(make.record(make.cogrouped(*edges), "map", both)))
     oracle = [gathered(flat(parts)) for parts in inputs]
@@ -123,3 +123,14 @@ def test_a_join_of_two_large_sides_holds_neither_whole() -> None:
     small = join_groups((0, (range(BLOCK + 5), [1, 2])))
     assert sum(1 for _ in small) == 2 * (BLOCK + 5)
     assert read == 1
+
+
+@given(st.data(), PARTITIONS, st.sampled_from([1 << 30, 3_000]))
+def test_values_that_travel_together_arrive_like_others(data: st.DataObject, number: int, budget: int) -> None:
+    """Few keys, so that their values are gathered on the map side; and many, behind them, so that this is given up."""
+    few = st.lists(st.tuples(st.sampled_from(["a", "b", 1, 1.0, None]), st.integers()), max_size=60)
+    many = [(f"key {i}", i) for i in range(data.draw(st.sampled_from([0, 50])))]
+    parts = [[*data.draw(few), *many, *data.draw(few)] for _ in range(data.draw(st.integers(1, 3)))]
+    make = Lineage()
+    result = flat(World(budget, 64).records(make.record(make.grouped(make.slices(parts), number), "map", each)))
+    assert {canonical(key): values for key, values in result} == gathered(flat(parts))

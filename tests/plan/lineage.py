@@ -93,9 +93,12 @@ class Lineage:
         by: Partitioner | int,
         combine: Aggregate | None = None,
         keyed_by: Callable[[Any], Any] | None = None,
+        *,
+        grouped: bool = False,
     ) -> Shuffle:
         partitioner = HashPartitioner(by) if isinstance(by, int) else by
-        return Shuffle(source, self.stage(), partitioner, combine, user(keyed_by, "sort_by") if keyed_by else None)
+        keyed = user(keyed_by, "sort_by") if keyed_by else None
+        return Shuffle(source, self.stage(), partitioner, combine, keyed, grouped)
 
     def merged(
         self, how: Any, edge: Operator | Shuffle, aggregate: Aggregate | None = None, *, descending: bool = False
@@ -107,7 +110,7 @@ class Lineage:
         return self.merged("combine", self.moved(source, by, aggregate), aggregate)
 
     def grouped(self, source: Operator, by: Partitioner | int) -> Operator:
-        return self.merged("group", self.moved(source, by))
+        return self.merged("group", self.moved(source, by, grouped=True))
 
     def cogrouped(self, *edges: Operator | Shuffle) -> Operator:
         numbers = {edge.partitions if isinstance(edge, Operator) else edge.partitioner.partitions for edge in edges}

@@ -82,9 +82,10 @@ class Engine:
         *,
         combine: Aggregate | None = None,
         keyed_by: UserFunction | None = None,
+        grouped: bool = False,
     ) -> Shuffle:
         """Add a wide edge; its files are freed when nothing refers to it any more."""
-        edge = Shuffle(source, StageId(next(self._stages)), partitioner, combine, keyed_by)
+        edge = Shuffle(source, StageId(next(self._stages)), partitioner, combine, keyed_by, grouped)
         weakref.finalize(edge, _forget_stage, weakref.ref(self), self.session, edge.stage).atexit = False
         return edge
 

@@ -100,7 +100,7 @@ def group_by_key(engine: Engine, source: Operator, number: int | None, function:
     partitioner = partitioner_for(engine, [source], number, function)
     moved: Operator | Shuffle = source
     if source.partitioner != partitioner:
-        moved = engine.shuffle(source, partitioner)
+        moved = engine.shuffle(source, partitioner, grouped=True)
     return engine.operator(
         "group_by_key", Merge("group"), (moved,), partitions=partitioner.partitions, partitioner=partitioner
     )
@@ -122,7 +122,7 @@ def cogroup(
 ) -> Operator:
     """Gather the values of each key, for each input by itself; inputs that are dealt right do not move."""
     partitioner = partitioner_for(engine, sources, number, function)
-    inputs = tuple(s if s.partitioner == partitioner else engine.shuffle(s, partitioner) for s in sources)
+    inputs = tuple(s if s.partitioner == partitioner else engine.shuffle(s, partitioner, grouped=True) for s in sources)
     return engine.operator(name, CoGroup(), inputs, partitions=partitioner.partitions, partitioner=partitioner)
 
 

@@ -30,6 +30,8 @@ FIELDS = struct.Struct("<IIII")  # the header without its own checksum
 SET_SCANNED = 4096  # elements; a larger set is taken to hold small things
 COLUMNS = 1  # the pickle is (keys, values)
 NAN_KEYS = 2  # some key is or holds a NaN
+LISTS = 4  # the values are lists of values, one list per input
+GROUPED = 8  # the values are lists of values, of one input
 
 main_classes: dict[str, type] = {}  # classes of `__main__` that every process of the run has, by name
 

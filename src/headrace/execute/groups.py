@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from headrace.errors import GroupExpired
-from headrace.execute.chunks import CHUNK_RECORDS, COLUMNS, NAN_KEYS, Frame, frame, sizeof, split_frames
+from headrace.execute.chunks import CHUNK_RECORDS, COLUMNS, GROUPED, LISTS, NAN_KEYS, Frame, frame, sizeof, split_frames
 from headrace.execute.combine import DEPTH_MAX, ENTRY_BYTES, column_frames, key_error
 from headrace.execute.flow import Pace
 from headrace.execute.kernels import BUCKETS, Table, append_pairs, append_pairs_at, bucket_of, deal, hashes, plain
@@ -21,7 +21,6 @@ from headrace.ports import Scratch
 
 V = TypeVar("V")
 Place = tuple[int, int]  # of a frame in the scratch file: offset and length
-LISTS = 4  # a flag of a frame: the values are lists of values, one list per input
 LARGE_SHARE = 16  # a group this part of the budget or more is kept on disk by itself
 
 
@@ -96,6 +95,8 @@ class GroupTable:
             keys = [one_nan(key) for key in keys]
         if part.flags & LISTS:
             self._add_lists(keys, values)
+        elif part.flags & GROUPED:
+            self._extend(keys, values, place)
         else:
             self._append(keys, values, place)
 
@@ -125,6 +126,17 @@ class GroupTable:
                     mine.extend(more)
             else:
                 self._table[key].extend(lists[0])
+        self._grown(keys, sizeof(values, 6))
+
+    def _extend(self, keys: list[Any], values: list[list[Any]], place: int) -> None:
+        table = self._table
+        for key, more in zip(keys, values, strict=True):
+            if key not in table:
+                table[key] = more if self._width == 1 else [more if i == place else [] for i in range(self._width)]
+            elif self._width == 1:
+                table[key] += more
+            else:
+                table[key][place] += more
         self._grown(keys, sizeof(values, 6))
 
     def _grown(self, keys: list[Any], more: int) -> None:

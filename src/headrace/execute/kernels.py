@@ -12,12 +12,13 @@ from itertools import repeat
 from typing import Any
 from zlib import crc32
 
-from headrace.plan.hashing import stable_hash
+from headrace.plan.hashing import mix, stable_hash
 from headrace.plan.partitioners import HashPartitioner, Partitioner
 
 Table = dict[Any, Any]
 Columns = tuple[list[Any], list[Any]]
 BUCKETS = 64
+FEW = 4  # records of each key, on the average, from which on it pays to look at keys once
 PLAIN = {str, bytes, int, bool, type(None)}
 
 count_records: Callable[[Table, Iterable[Any]], None] = Counter.update.__globals__[
@@ -90,9 +91,18 @@ def scatter(keys: Sequence[Any], values: Iterable[Any], partitioner: Partitioner
     [(['b', 'c'], [2, 3]), (['a'], [1])]
     """
     if isinstance(partitioner, HashPartitioner):
-        number = partitioner.partitions
-        return deal(keys, values, (hashed * number >> 32 for hashed in hashes(keys)), number)
+        return deal(keys, values, _places(keys, partitioner.partitions), partitioner.partitions)
     return deal(keys, values, map(partitioner.partition, keys), partitioner.partitions)
+
+
+def _places(keys: Sequence[Any], number: int) -> Iterable[int]:
+    """Say where each key goes; where few are different, each of those is hashed once."""
+    if len(keys) >= FEW * FEW and plain(keys):
+        different = list(dict.fromkeys(keys))
+        if len(different) * FEW <= len(keys):
+            places = dict(zip(different, (hashed * number >> 32 for hashed in hashes(different)), strict=True))
+            return map(places.__getitem__, keys)
+    return (hashed * number >> 32 for hashed in hashes(keys))
 
 
 def deal(keys: Iterable[Any], values: Iterable[Any], places: Iterable[int], number: int) -> list[Columns]:
@@ -107,11 +117,14 @@ def deal(keys: Iterable[Any], values: Iterable[Any], places: Iterable[int], numb
 
 def hashes(keys: Sequence[Any]) -> Iterable[int]:
     """Hash keys stably; keys that are all text take a loop in C."""
-    if set(map(type, keys)) == {str}:
+    kinds = set(map(type, keys))
+    if kinds == {str}:
         try:
             return list(map(crc32, map(str.encode, keys)))
         except UnicodeEncodeError:  # a lone surrogate somewhere
             pass
+    elif kinds == {int}:
+        return map(mix, map(hash, keys))
     return map(stable_hash, keys)
 
 

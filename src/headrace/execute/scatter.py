@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from headrace.execute.chunks import CHUNK_BYTES, CHUNK_RECORDS, sizeof
+from headrace.execute.chunks import CHUNK_BYTES, CHUNK_RECORDS, COLUMNS, GROUPED, sizeof
 from headrace.execute.combine import column_frames, columns_of, combine_stream, key_error
 from headrace.execute.flow import Flow, StoppedEarly, Stream
-from headrace.execute.kernels import Columns, Table, scatter
+from headrace.execute.kernels import FEW, Columns, Table, append_pairs, scatter
 from headrace.plan.operators import Aggregate
 from headrace.plan.partitioners import Partitioner
 from headrace.plan.stages import ShuffleSink
 from headrace.ports import Bytes, MapOutput, TaskPort
 
 SLOT_BYTES = 16  # of the two lists that hold a pair
+GATHERED = 16  # batches whose values travel together, at most
 
 
 class Scatter:
@@ -50,6 +51,17 @@ class Scatter:
                 self._column_bytes[place] += each * len(some_keys)
                 if len(held[0]) >= ripe:
                     self._freeze(place)
+        if self._bytes > self._budget:
+            self.spill()
+
+    def add_groups(self, table: Table) -> None:
+        """Deal keys, each with a list of values; pairs that were added before must have been written by now."""
+        for place, (keys, lists) in enumerate(scatter(list(table), table.values(), self._partitioner)):
+            if keys:
+                self._records[place] += sum(map(len, lists))
+                for piece in column_frames(keys, lists, COLUMNS | GROUPED):
+                    self._frames[place].append(piece)
+                    self._bytes += len(piece)
         if self._bytes > self._budget:
             self.spill()
 
@@ -100,7 +112,10 @@ def write_shuffle(flow: Flow, sink: ShuffleSink, budget: int, port: TaskPort) ->
     if sink.combine is not None:
         _combined(flow.records(), sink.combine, scatter_, budget, port.pause)
     else:
-        for batch in flow.lists():
+        batches = flow.lists()
+        if sink.grouped:
+            batches = _grouped(batches, scatter_, budget, port.pause)
+        for batch in batches:
             scatter_.add(*_keyed(batch, sink))
             port.pause(len(batch))
     port.enter("write")
@@ -115,6 +130,30 @@ def _keyed(batch: list[Any], sink: ShuffleSink) -> Columns:
     if len(keys) < len(batch):
         raise StoppedEarly
     return keys, batch
+
+
+def _grouped(
+    batches: Iterator[list[Any]], scatter_: Scatter, budget: int, pause: Callable[[int], None]
+) -> Iterator[list[Any]]:
+    """Send values of one key together while there are several; give back the batches from where that does not pay."""
+    for first in batches:
+        table: Table = {}
+        taken = [first]
+        size = sizeof(first)
+        while len(taken) < GATHERED and size < budget // 4 and (more := next(batches, None)) is not None:
+            taken.append(more)
+            size += sizeof(more)
+        try:
+            for batch in taken:
+                append_pairs(table, batch)
+        except (TypeError, ValueError):
+            table.clear()  # whoever deals them one by one says what is wrong
+        if not table or len(table) * FEW > sum(map(len, taken)):
+            yield from taken
+            yield from batches
+            return
+        scatter_.add_groups(table)
+        pause(sum(map(len, taken)))
 
 
 def _combined(

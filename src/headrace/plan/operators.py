@@ -225,6 +225,7 @@ class Shuffle(Struct, frozen=True, eq=False, weakref=True):
     Attributes:
         stage: names the shuffle, and the map stage that writes it.
         combine: applied on the map side already, where that is possible.
+        grouped: the reader gathers values by key, so values of one key may travel together.
         keyed_by: computes the key of a record that is not a pair yet (sorting).
 
     """
@@ -234,6 +235,7 @@ class Shuffle(Struct, frozen=True, eq=False, weakref=True):
     partitioner: Partitioner
     combine: Aggregate | None = None
     keyed_by: UserFunction | None = None
+    grouped: bool = False
 
 
 Edge = Forward | Shuffle

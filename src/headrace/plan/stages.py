@@ -68,6 +68,7 @@ class ShuffleSink(Struct, frozen=True):
     partitioner: Partitioner
     combine: Aggregate | None
     keyed_by: UserFunction | None
+    grouped: bool
     name: str
     site: Site
 
@@ -249,7 +250,12 @@ def compile_job(
                 if shuffle.stage not in done:
                     reader = _reader_of(shuffle, builder.operators)
                     below = ShuffleSink(
-                        shuffle.partitioner, shuffle.combine, shuffle.keyed_by, reader.name, reader.site
+                        shuffle.partitioner,
+                        shuffle.combine,
+                        shuffle.keyed_by,
+                        shuffle.grouped,
+                        reader.name,
+                        reader.site,
                     )
                     waiting.append((shuffle.source, below, shuffle.stage, reader.name, False))
             continue
