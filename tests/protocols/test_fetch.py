@@ -216,6 +216,16 @@ class World(RuleBasedStateMachine):
                 assert place in self.outstanding or block.host in self.questions, f"nobody brings block {place}"
                 return
 
+    @invariant()
+    def the_budget_is_used(self) -> None:
+        for place, block in enumerate(self.blocks):
+            state = self.machine.states[place]
+            idle = self.lost is None and not self.is_complete(place) and place not in self.outstanding
+            if idle and self.machine.hosts[block.host].address:
+                limit = PIECE if state.total is None else min(PIECE, state.total - self.given[place])
+                assert self.held() + limit > self.budget, f"block {place} could be asked for, and is not"
+                return
+
     def teardown(self) -> None:
         """Liveness: once peers answer, everything is there in order, or is said to be lost."""
         if not hasattr(self, "machine") or sys.exception() is not None:
@@ -288,7 +298,9 @@ class LeaksItsBudget(Fetch):
 
 class TrustsSilence(Fetch):
     def _ticked(self, now_ns: int) -> list[fetch.Effect]:
-        return [effect for effect in super()._ticked(now_ns) if isinstance(effect, fetch.Locate)]
+        for state in self.states:
+            state.asked_ns = now_ns
+        return super()._ticked(now_ns)
 
 
 class AsksWhereOnce(Fetch):
