@@ -63,8 +63,8 @@ def test_a_replacement_with_another_seed_deals_records_as_its_predecessor_did(la
 
     with headrace.connect("local://?workers=1", progress=False) as ctx:
         before = seed(ctx)
-        pairs = ctx.range(400, num_slices=4).map(die_once).map(lambda x: (f"key-{x % 31}", x))
+        pairs = ctx.range(400, num_slices=4).map(die_once).map(lambda x: (("key", str(x % 31)), x))
         counts = pairs.reduce_by_key(lambda a, b: a + b, 7)
         assert counts.count() == 31
-        assert counts.collect_as_map() == {f"key-{key}": sum(range(key, 400, 31)) for key in range(31)}
+        assert counts.collect_as_map() == {("key", str(key)): sum(range(key, 400, 31)) for key in range(31)}
         assert seed(ctx) != before, "there is another, with another seed"
