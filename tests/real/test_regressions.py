@@ -18,6 +18,7 @@ import headrace
 from headrace.context import Context
 from headrace.errors import InternalError, TaskFailed
 from headrace.loops.controller import Controller
+from headrace.runtime.place import processes
 from tests.real.help import Program, lines_of, until, write
 
 ADD = """
@@ -285,3 +286,14 @@ def test_a_run_ends_well_when_python_starts_no_thread_any_more(monkeypatch: pyte
     monkeypatch.setattr(threading.Thread, "start", refuse)
     ctx.close()
     assert ["exited with status 0" in line["how"] for line in lines_of(ctx.run, "worker left")] == [True, True]
+
+
+def test_a_folder_of_packages_does_not_come_before_pythons_library(lair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among installed packages there may be one, such as a backport, by the name of a module of the library's."""
+    packages = str(Path(headrace.__file__).parents[1])
+    monkeypatch.setenv("PYTHONPATH", str(lair))
+    monkeypatch.setattr("site.getsitepackages", list)
+    monkeypatch.setattr("site.getusersitepackages", str)
+    assert processes._environment(str(lair))["PYTHONPATH"] == f"{packages}{os.pathsep}{lair}"
+    monkeypatch.setattr("site.getsitepackages", lambda: [packages])
+    assert processes._environment(str(lair))["PYTHONPATH"] == str(lair)

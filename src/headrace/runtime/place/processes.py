@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+import site
 import socket
 import subprocess
 import sys
@@ -347,5 +348,9 @@ def _environment(python_path: str | None) -> dict[str, str]:
     for name in THREADS:
         environment.setdefault(f"{name}_NUM_THREADS", "1")
     here = os.path.dirname(os.path.dirname(os.path.abspath(headrace.version.__file__)))
-    environment["PYTHONPATH"] = here if python_path is None else f"{here}{os.pathsep}{python_path}"
+    if here not in (
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+    ):  # it is found there, behind Python's own library
+        environment["PYTHONPATH"] = here if python_path is None else f"{here}{os.pathsep}{python_path}"
     return environment
