@@ -1,0 +1,219 @@
+"""When a task is given up: so many failures of its own, or so many losses since it last got further.  No earlier, no later.
+
+One task, one attempt after the other; each ends in a way that is drawn, and a plain count says what must follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from headrace.config import ScheduleConfig, SpeculateConfig
+from headrace.ids import AttemptId, HostId, JobId, StageId, TaskId, WorkerId
+from headrace.plan.stages import Reads, Segment, StageSpec
+from headrace.protocols import schedule_words as words
+from headrace.protocols.claims import Output
+from headrace.protocols.lineage import Change, MapOutput
+from headrace.protocols.schedule import Schedule
+from headrace.protocols.trouble import Troubles
+from tests.protocols.planted import SEARCH
+
+AS_IT_COMES = ScheduleConfig()
+CONFIGS = st.sampled_from(
+    [AS_IT_COMES, *(ScheduleConfig(max_failures=f, max_losses=n) for f, n in [(1, 1), (2, 3), (5, 2)])]
+)
+TASK = TaskId(StageId(1001), 0)
+JOB, HOST = JobId(1), HostId("h1")
+SHUFFLE = StageId(1)
+
+FAILURES = {"raised", "exited", "died of its own signal"}
+LOSSES = {"was killed", "starved"}
+NEITHER = {"was given back", "was killed idle", "failed when cancelled"}
+End = tuple[str, int]  # how an attempt ended, and how far it had got: thousandths
+ENDS = st.tuples(
+    st.sampled_from(sorted(FAILURES | LOSSES)) | st.sampled_from(sorted(LOSSES)) | st.sampled_from(sorted(NEITHER)),
+    st.sampled_from([0, 0, 0, 0, 0, 100, 200, 300]),
+)
+
+
+def fate(ends: Iterable[End], config: ScheduleConfig) -> tuple[str, int] | None:
+    """What becomes of the job, and after how many attempts."""
+    failures = losses = furthest = 0
+    troubled = False  # losses are forgiven only where something went wrong before
+    for number, (how, progress) in enumerate(ends, start=1):
+        if troubled and progress > furthest:
+            furthest, losses = progress, 0
+        failures += how in FAILURES
+        losses += how in LOSSES
+        troubled |= how in FAILURES | LOSSES
+        if failures == config.max_failures:
+            return "failed", number
+        if losses == config.max_losses:
+            return "lost", number
+    return None
+
+
+class Task:
+    """The one task of a job, attempted again and again."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.attempts = self.workers = 0
+        self.offered = False
+        self.failed: words.FailJob | None = None
+        reads = Segment(0, 1, Reads(stages=(SHUFFLE,)))
+        source = StageSpec(SHUFFLE, "map", 1, True, (Segment(0, 1, Reads()),))
+        result = StageSpec(TASK.stage, "result", 1, False, (reads,))
+        self.tell(words.JobSubmitted(JOB, (source, result), (0,), 0))
+        self.bring_the_input()
+
+    def tell(self, event: words.Event) -> None:
+        for effect in self.schedule.step(event):
+            if isinstance(effect, words.MakeOffers):
+                self.offered |= any(offer.task == TASK for offer in effect.offers)
+            elif isinstance(effect, words.WithdrawOffers):
+                self.offered &= TASK not in effect.tasks
+            elif isinstance(effect, words.FailJob):
+                assert self.failed is None
+                self.failed = effect
+
+    def claim(self, task: TaskId) -> tuple[AttemptId, WorkerId]:
+        self.attempts += 1
+        self.workers += 1
+        attempt, worker = AttemptId(self.attempts), WorkerId(f"w{self.workers}")
+        self.tell(words.WorkerJoined(worker, HOST, 0))
+        self.tell(words.AttemptClaimed(task, attempt, worker, HOST, False, 0))
+        return attempt, worker
+
+    def bring_the_input(self) -> None:
+        attempt, worker = self.claim(TaskId(SHUFFLE, 0))
+        self.source = attempt
+        self.tell(words.OutputCommitted(TaskId(SHUFFLE, 0), attempt, worker, Output(MapOutput(HOST, attempt)), 1, 0))
+
+    def attempt(self, how: str, progress: int) -> None:
+        assert self.offered, "nobody may try again"
+        self.offered = False
+        attempt, worker = self.claim(TASK)
+        if progress:
+            self.tell(words.AttemptProgressed(attempt, 1, progress, 0))
+        match how:
+            case "raised":
+                self.tell(words.AttemptFailed(attempt, worker, how, 0))
+                self.tell(words.AttemptFailed(attempt, worker, how, 0))  # reported again
+            case "exited" | "died of its own signal":
+                self.tell(words.WorkerGone(worker, how, attempt, None, 0))
+            case "was killed":
+                self.tell(words.WorkerGone(worker, how, None, attempt, 0))
+            case "was killed idle":  # what it had not begun is no loss of that task
+                self.tell(words.WorkerGone(worker, how, None, None, 0))
+            case "was given back":
+                self.tell(words.AttemptStopped(attempt, worker, 0))
+            case "starved":
+                self.tell(words.AttemptStarved(attempt, worker, SHUFFLE, ((0, self.source),), how, 0))
+                assert self.failed or not self.offered, "offered without its input"
+                if not self.failed:
+                    self.bring_the_input()
+            case "failed when cancelled":
+                self.schedule.attempts[attempt].cancelled_ns = 0
+                self.tell(words.AttemptFailed(attempt, worker, how, 0))
+
+
+def check(ends: list[End], config: ScheduleConfig, make: type[Schedule] = Schedule) -> None:
+    task = Task(make(config, SpeculateConfig()))
+    expected = fate(ends, config)
+    for number, (how, progress) in enumerate(ends, start=1):
+        task.attempt(how, progress)
+        if expected is not None and number == expected[1]:
+            assert task.failed is not None, f"{expected[0]} after {number} attempts, and the job goes on"
+            assert task.failed.kind == expected[0]
+            counted = [how for how, _ in ends[:number] if how in FAILURES | LOSSES]
+            assert [line.partition(": ")[2] for line in task.failed.history] == counted, "its history is another"
+            return
+        assert task.failed is None, f"given up after {number} attempts: {task.failed}"
+
+
+@settings(max_examples=150)
+@given(st.lists(ENDS, min_size=1, max_size=60), CONFIGS)
+@example([("raised", 0), ("exited", 0), ("died of its own signal", 0), ("raised", 0)], AS_IT_COMES)
+@example([("was killed", 0)] * 20, AS_IT_COMES)
+@example([("was killed", 0)] * 19 + [("starved", 100)] * 20, AS_IT_COMES)
+@example([("starved", 50)] * 20, AS_IT_COMES)
+@example(
+    [("raised", 0)] * 3 + [("was killed", 0)] * 19 + [("was killed idle", 0)] * 30 + [("raised", 999)], AS_IT_COMES
+)
+def test_a_task_is_given_up_when_it_must_be(ends: list[End], config: ScheduleConfig) -> None:
+    check(ends, config)
+
+
+# Bugs that this must notice.
+
+
+class CountsLossesAsFailures(Schedule):
+    def _worker_gone(self, event: words.WorkerGone) -> list[words.Effect]:
+        culprit = event.culprit or event.victim
+        return super()._worker_gone(words.WorkerGone(event.worker, event.how, culprit, None, event.now_ns))
+
+
+class ForgivesNothing(Schedule):
+    def _progressed(self, event: words.AttemptProgressed) -> list[words.Effect]:
+        return []
+
+
+class ForgivesFailures(Schedule):
+    def _progressed(self, event: words.AttemptProgressed) -> list[words.Effect]:
+        self.troubles = Troubles(self.config)
+        return []
+
+
+class ForgivesTheSameAgain(Schedule):
+    def _progressed(self, event: words.AttemptProgressed) -> list[words.Effect]:
+        for trouble in self.troubles._of.values():
+            trouble.furthest = 0
+        return super()._progressed(event)
+
+
+class CountsWhatWasCancelled(Schedule):
+    def _failed(self, event: words.AttemptFailed) -> list[words.Effect]:
+        if state := self.attempts.get(event.attempt):
+            state.cancelled_ns = None
+        return super()._failed(event)
+
+
+class CountsReportsNotAttempts(Schedule):
+    def _failed(self, event: words.AttemptFailed) -> list[words.Effect]:
+        effects = super()._failed(event)
+        return effects + self._count_failure(TASK, event.attempt, event.how, event.now_ns) if self.jobs else effects
+
+
+class BlamesWhoStarves(Schedule):
+    def _count_loss(self, task: TaskId, attempt: AttemptId, how: str, now_ns: int) -> list[words.Effect]:
+        count = self._count_failure if how == "starved" else super()._count_loss
+        return count(task, attempt, how, now_ns)
+
+
+class NeverGivesUp(Schedule):
+    def _follow(self, change: Change) -> list[words.Effect]:
+        self.troubles = Troubles(self.config)
+        return super()._follow(change)
+
+
+BUGS = {
+    "losses count as failures": CountsLossesAsFailures,
+    "progress forgives nothing": ForgivesNothing,
+    "progress forgives failures": ForgivesFailures,
+    "progress that is none forgives": ForgivesTheSameAgain,
+    "who fails after it was cancelled counts": CountsWhatWasCancelled,
+    "a failure that is reported twice counts twice": CountsReportsNotAttempts,
+    "a failed fetch is the fault of who fetched": BlamesWhoStarves,
+    "what went wrong is forgotten with every loss of an output": NeverGivesUp,
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_is_noticed(bug: str) -> None:
+    search = SEARCH(given(st.lists(ENDS, min_size=1, max_size=60), CONFIGS)(lambda *case: check(*case, BUGS[bug])))
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        search()
