@@ -22,9 +22,8 @@ from headrace.protocols.trouble import Troubles
 from tests.protocols.planted import SEARCH
 
 AS_IT_COMES = ScheduleConfig()
-CONFIGS = st.sampled_from(
-    [AS_IT_COMES, *(ScheduleConfig(max_failures=f, max_losses=n) for f, n in [(1, 1), (2, 3), (5, 2)])]
-)
+IMPATIENT = [ScheduleConfig(max_failures=failures, max_losses=losses) for failures, losses in [(1, 1), (2, 3), (5, 2)]]
+CONFIGS = st.sampled_from([AS_IT_COMES, *IMPATIENT])
 TASK = TaskId(StageId(1001), 0)
 JOB, HOST = JobId(1), HostId("h1")
 SHUFFLE = StageId(1)
@@ -214,6 +213,9 @@ BUGS = {
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_is_noticed(bug: str) -> None:
-    search = SEARCH(given(st.lists(ENDS, min_size=1, max_size=60), CONFIGS)(lambda *case: check(*case, BUGS[bug])))
+    def noticed(ends: list[End], config: ScheduleConfig) -> None:
+        check(ends, config, BUGS[bug])
+
+    search = SEARCH(given(st.lists(ENDS, min_size=1, max_size=60), CONFIGS)(noticed))
     with pytest.raises((AssertionError, ExceptionGroup)):
         search()
