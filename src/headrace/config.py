@@ -18,6 +18,7 @@ from headrace.errors import UsageError
 
 MS = 1_000_000  # nanoseconds
 SECOND = 1000 * MS
+INLINE_BYTES_MAX = 2 << 20  # of a result within a message, which holds more than that and no endless amount
 
 
 class ScheduleConfig(Struct, frozen=True, kw_only=True):
@@ -158,6 +159,13 @@ def _some_bytes(text: str) -> int:
     return size
 
 
+def _few_bytes(text: str) -> int:
+    size = parse_size(text)
+    if size > INLINE_BYTES_MAX:
+        raise UsageError(f"{text!r} is too much to travel in a message; {INLINE_BYTES_MAX >> 20}MB is the most.")
+    return size
+
+
 def _some_time(text: str) -> int:
     duration = parse_duration(text)
     if duration < MS:
@@ -190,7 +198,7 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "suspect": ("membership", "suspect_ns", parse_duration),
     "hung": ("membership", "hung_ns", parse_duration),
     "split": ("data", "split_bytes", _some_bytes),
-    "inline": ("data", "inline_bytes", parse_size),
+    "inline": ("data", "inline_bytes", _few_bytes),
     "seed": ("", "seed", _count),
     "faults": ("", "faults", lambda text: tuple(part for part in text.split(",") if part)),
 }

@@ -16,7 +16,7 @@ import pytest
 
 import headrace
 from headrace.context import Context
-from headrace.errors import InternalError, TaskFailed
+from headrace.errors import InternalError, TaskFailed, UsageError
 from headrace.loops.controller import Controller
 from headrace.runtime.place import processes
 from tests.real.help import Program, lines_of, until, write
@@ -167,6 +167,8 @@ def test_threads_of_a_task_share_its_values(local: Context) -> None:
 
 def test_what_is_too_much_for_a_report_is_said(local: Context) -> None:
     """It used to break the channel, and the worker was taken for killed, again and again."""
+    with pytest.raises(UsageError, match="2MB is the most"):
+        headrace.connect("local://?inline=3MB")
     seen = local.accumulator(b"")
     with pytest.raises(TaskFailed, match=r"12,000,0\d\d bytes to accumulators"):
         local.range(1).foreach(lambda x: seen.add(bytes(12_000_000)))
