@@ -76,16 +76,15 @@ class World(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def two_sides_are_connected(self, data: st.DataObject) -> None:
-        """All goes well between them, with the attacker listening."""
+        """With the attacker listening, or by the attacker: two sides of one kind are not meant to talk."""
         fresh = [side for side in self.sides if not side.heard]
-        openers, acceptors = [s for s in fresh if s.opener], [s for s in fresh if not s.opener]
-        if openers and acceptors:
-            here, there = data.draw(st.sampled_from(openers)), data.draw(st.sampled_from(acceptors))
+        if len(fresh) > 1:
+            here, there = data.draw(st.permutations(fresh))[:2]
             answer = self.say(there, here.handshake.greeting())
             proof = self.say(here, there.handshake.greeting() + answer)
             self.say(there, proof)
-            assert here.handshake.done, "honest sides do not find together"
-            assert there.handshake.done
+            meant = here.opener != there.opener
+            assert here.handshake.done == there.handshake.done == meant
 
     def say(self, side: Side, data: bytes) -> bytes:
         side.heard += data
@@ -107,7 +106,7 @@ class World(RuleBasedStateMachine):
 
 
 TestChannel = World.TestCase
-TestChannel.settings = settings(max_examples=200, stateful_step_count=30, report_multiple_bugs=False)
+TestChannel.settings = settings(max_examples=120, stateful_step_count=30, report_multiple_bugs=False)
 
 
 # Bugs that this world must notice.

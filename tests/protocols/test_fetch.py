@@ -247,7 +247,7 @@ class World(RuleBasedStateMachine):
 
 
 TestFetch = World.TestCase
-TestFetch.settings = settings(max_examples=200, stateful_step_count=40, report_multiple_bugs=False)
+TestFetch.settings = settings(max_examples=120, stateful_step_count=40, report_multiple_bugs=False)
 
 
 # Bugs that this world must notice.

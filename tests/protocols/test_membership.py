@@ -225,10 +225,11 @@ class World(RuleBasedStateMachine):
         self.tell(ms.Heard(worker, self.now_ns))  # what it had said before
 
     @precondition(lambda self: any(p.ready for p in self.processes.values()))
-    @rule(data=st.data(), silent=st.booleans(), busy=st.booleans())
-    def a_worker_falls_silent_or_speaks(self, data: st.DataObject, silent: bool, busy: bool) -> None:
+    @rule(data=st.data(), silent=st.booleans(), busy=st.booleans(), beats=st.integers(0, 20))
+    def a_worker_falls_silent_or_speaks(self, data: st.DataObject, silent: bool, busy: bool, beats: int) -> None:
         process = self.processes[self.some(data, [w for w, p in self.processes.items() if p.ready])]
         process.silent, process.busy = silent, busy
+        self.pass_time(beats)
 
     # What others do.
 
@@ -285,7 +286,7 @@ class World(RuleBasedStateMachine):
 
 
 TestMembership = World.TestCase
-TestMembership.settings = settings(max_examples=200, stateful_step_count=40, report_multiple_bugs=False)
+TestMembership.settings = settings(max_examples=120, stateful_step_count=40, report_multiple_bugs=False)
 
 
 # Bugs that this world must notice.

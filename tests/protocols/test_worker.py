@@ -258,7 +258,7 @@ class World(RuleBasedStateMachine):
 
 
 TestWorker = World.TestCase
-TestWorker.settings = settings(max_examples=200, stateful_step_count=40, report_multiple_bugs=False)
+TestWorker.settings = settings(max_examples=120, stateful_step_count=40, report_multiple_bugs=False)
 
 
 # Bugs that this world must notice.
