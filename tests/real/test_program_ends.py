@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -56,6 +57,7 @@ print("ready", flush=True)
 """
 ENDS = {
     "SIGKILL": "time.sleep(600)",
+    "SIGKILL to its group": "time.sleep(600)",
     "SIGTERM": "time.sleep(600)",
     "SIGHUP": "time.sleep(600)",
     "SIGSEGV": "time.sleep(600)",
@@ -65,7 +67,10 @@ ENDS = {
 
 def end_of(program: Program, end: str) -> None:
     program.wait_for("ready")
-    if end.startswith("SIG"):
+    if end == "SIGKILL to its group":  # workers have groups of their own, so that this does not reach them
+        os.killpg(program.process.pid, signal.SIGKILL)
+        assert program.end() == -signal.SIGKILL
+    elif end.startswith("SIG"):
         program.send(getattr(signal, end))
         assert program.end() == -getattr(signal, end)
     else:

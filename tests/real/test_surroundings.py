@@ -12,7 +12,7 @@ import pytest
 import headrace
 from headrace.context import Context
 from headrace.errors import ModuleMissing, TaskFailed
-from tests.real.help import Program, write
+from tests.real.help import Program, until, write
 
 SEEN = """
 import json, os, sys, headrace
@@ -109,11 +109,12 @@ def test_a_user_may_want_more_native_threads(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_workers_show_as_such_in_ps(local: Context) -> None:
-    local.range(1).count()
+    until(lambda: [worker.state for worker in local.workers()] == ["idle"] * 2, "both have started")
     for worker in local.workers():
         assert Path(f"/proc/{worker.pid}/comm").read_text() == "headrace worker\n"
         shown = Path(f"/proc/{worker.pid}/cmdline").read_bytes().replace(b"\0", b" ")
         assert b"headrace worker" in shown
+        assert os.getpgid(worker.pid) == worker.pid != os.getpgid(0), "a group of its own, for what it starts"
     key = local._session._network._key.hex()  # type: ignore[attr-defined]
     for worker in local.workers():
         for name in ("cmdline", "environ"):
