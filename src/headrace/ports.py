@@ -357,6 +357,6 @@ class TaskPort(Protocol):
         """Begin the task's result."""
         ...
 
-    def part_file(self, directory: str) -> WriteFile:
-        """Create the task's part of an output directory, aside."""
+    def part_file(self, directory: str, suffix: str) -> WriteFile:
+        """Create the task's part of an output directory, aside; its name is its number and the suffix."""
         ...

@@ -201,5 +201,5 @@ class MemoryPort:
     def result(self) -> MemoryResult:
         return self.brought
 
-    def part_file(self, directory: str) -> WriteFile:
+    def part_file(self, directory: str, suffix: str) -> WriteFile:
         return self.files.create(f"{directory}/part")

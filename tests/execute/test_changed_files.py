@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from headrace.errors import InputError
-from headrace.execute import text as text_module
-from headrace.execute.text import read_lines
+from headrace.execute.formats import pieces
+from headrace.execute.formats.reading import read_files
+from headrace.plan.formats import Lines
 from headrace.ports import ReadFile
 from headrace.runtime.files import SystemFiles
-from tests.execute.texts import body_of, read, split_of
+from tests.execute.texts import read, split_of
 
 DATA = b"".join(b"line %d\n" % i for i in range(100))
 
@@ -68,7 +69,7 @@ class Shrinking(SystemFiles):
 def test_a_file_that_is_cut_off_while_it_is_read_is_an_error_or_was_read_before(
     tmp_path: Path, length: int, stop: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_module, "READ_BYTES", 32)
+    monkeypatch.setattr(pieces, "READ_BYTES", 32)
     path = tmp_path / "file"
     path.write_bytes(DATA)
     split = split_of(path, 100, stop)
@@ -76,7 +77,7 @@ def test_a_file_that_is_cut_off_while_it_is_read_is_an_error_or_was_read_before(
     lines: list[str] = []
 
     def reading() -> None:
-        for some, _ in read_lines(Shrinking(length), (split,), body_of()):
+        for some, _ in read_files(Shrinking(length), (split,), Lines()):
             lines.extend(some)
 
     if length >= len("".join(f"line {i}\n" for i in range(100))) or (stop is not None and length >= stop + 10):
@@ -108,11 +109,11 @@ class Failing(SystemFiles):
 def test_a_disk_that_fails_is_an_error_with_the_file_and_the_byte(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_module, "READ_BYTES", 32)
+    monkeypatch.setattr(pieces, "READ_BYTES", 32)
     path = tmp_path / name
     path.write_bytes(gzip.compress(DATA, 0) if path.suffix else DATA)
     with pytest.raises(InputError, match="byte 64 cannot be read: Input/output error") as caught:
-        list(read_lines(Failing(), (split_of(path),), body_of()))
+        list(read_files(Failing(), (split_of(path),), Lines()))
     assert str(path) in str(caught.value)
 
 
@@ -121,7 +122,7 @@ def test_files_are_closed_whatever_happens(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(DATA + b"\xff")
     before = len(os.listdir("/proc/self/fd"))
-    lines = read_lines(SystemFiles(), (split_of(path),), body_of("latin-1"))
+    lines = read_files(SystemFiles(), (split_of(path),), Lines("latin-1"))
     next(lines)
     lines.close()  # type: ignore[attr-defined]
     with pytest.raises(InputError):

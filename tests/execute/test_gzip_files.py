@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InputError
-from headrace.execute import text as text_module
+from headrace.execute.formats import lines, pieces
 from tests.execute.texts import TEXTS, oracle, read, split_of
 
 LINES = "".join(f"line {i} of a small file\n" for i in range(20))
@@ -21,7 +21,7 @@ given_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixtur
 
 @pytest.fixture(autouse=True)
 def _small_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "READ_BYTES", 17)
+    monkeypatch.setattr(pieces, "READ_BYTES", 17)
 
 
 def read_gz(tmp_path: Path, data: bytes, encoding: str = "utf-8", name: str = "file.gz") -> list[str]:
@@ -120,16 +120,16 @@ def test_a_gzip_file_without_the_name_is_not_taken_for_text(tmp_path: Path) -> N
 
 def test_lines_come_before_the_whole_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that unpacks to a thousand times its size must not be held whole."""
-    monkeypatch.setattr(text_module, "READ_BYTES", 1 << 12)
+    monkeypatch.setattr(pieces, "READ_BYTES", 1 << 12)
     most = 0
-    cut = text_module._split
+    cut = lines._split
 
     def watched(text: str) -> list[str]:
         nonlocal most
         most = max(most, len(text))
         return cut(text)
 
-    monkeypatch.setattr(text_module, "_split", watched)
+    monkeypatch.setattr(lines, "_split", watched)
     packed = gzip.compress(b"0123456\n" * 500_000)
     assert len(packed) < 10_000
     assert len(read_gz(tmp_path, packed)) == 500_000

@@ -11,10 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.execute import text as text_module
-from headrace.execute.text import is_cuttable, read_lines
+from headrace.execute.formats import lines as lines_module
+from headrace.execute.formats import pieces
+from headrace.execute.formats.lines import is_cuttable
+from headrace.execute.formats.reading import read_files
+from headrace.plan.formats import Lines
 from headrace.runtime.files import SystemFiles
-from tests.execute.texts import TEXTS, body_of, oracle, read, read_cut, split_of
+from tests.execute.texts import TEXTS, oracle, read, read_cut, split_of
 
 CUTS = st.lists(st.integers(0, 600), max_size=12)
 given_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -23,7 +26,7 @@ given_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixtur
 @pytest.fixture(autouse=True)
 def _small_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a file of a hundred bytes take several reads."""
-    monkeypatch.setattr(text_module, "READ_BYTES", 13)
+    monkeypatch.setattr(pieces, "READ_BYTES", 13)
 
 
 @given_files
@@ -141,17 +144,17 @@ def test_a_line_longer_than_all_pieces_belongs_to_the_first(tmp_path: Path) -> N
 
 
 def test_lists_of_lines_are_of_bounded_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "READ_BYTES", 1 << 18)
+    monkeypatch.setattr(pieces, "READ_BYTES", 1 << 18)
     path = tmp_path / "text"
     path.write_bytes(b"a\nb\n" * 5_000)
-    sizes = [len(lines) for lines, _ in read_lines(SystemFiles(), (split_of(path),), body_of())]
+    sizes = [len(lines) for lines, _ in read_files(SystemFiles(), (split_of(path),), Lines())]
     assert sum(sizes) == 10_000
     assert max(sizes) <= 4096
 
 
 def test_a_very_long_line_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gathering it by adding piece to piece would copy the square of its length: here 40 GB."""
-    monkeypatch.setattr(text_module, "READ_BYTES", 1 << 12)
+    monkeypatch.setattr(pieces, "READ_BYTES", 1 << 12)
     path = tmp_path / "text"
     line = b"0123456789abcdef" * (1 << 20)
     path.write_bytes(line)
@@ -183,7 +186,7 @@ def test_only_encodings_in_which_a_newline_is_a_newline_are_cut(encoding: str, c
     assert is_cuttable(encoding) is cuttable
 
 
-@pytest.mark.parametrize("encoding", sorted(text_module.CUTTABLE - {"iso8859-12"}))
+@pytest.mark.parametrize("encoding", sorted(lines_module.CUTTABLE - {"iso8859-12"}))
 def test_an_encoding_that_is_cut_has_newlines_that_are_nothing_else(encoding: str) -> None:
     """Whatever stands before it, whole or broken, the byte 0x0A ends a line, and only it; 0x0D is one byte as well."""
     assert is_cuttable(encoding)

@@ -14,9 +14,10 @@ import pytest
 
 from headrace.execute import helpers
 from headrace.execute.flow import StoppedEarly
+from headrace.plan.formats import Lines
 from headrace.plan.operators import Operator
 from headrace.plan.partitioners import FunctionPartitioner, RangePartitioner
-from headrace.plan.stages import RecordsSink, TextSink, ValueSink
+from headrace.plan.stages import FileSink, RecordsSink, ValueSink
 from tests.execute.help import World
 from tests.plan.lineage import Lineage, combining, reducing, user
 
@@ -153,7 +154,7 @@ class Unwritable:
 def test_a_record_that_raises_it_when_it_is_written_is_not_left_out(tmp_path: Path) -> None:
     make = Lineage()
     with pytest.raises((RuntimeError, StopIteration)):
-        World().run(make.slices([["a", Unwritable(), "b"]]), TextSink(str(tmp_path)))
+        World().run(make.slices([["a", Unwritable(), "b"]]), FileSink(str(tmp_path), Lines()))
 
 
 @pytest.mark.parametrize("limit", range(1, 12))

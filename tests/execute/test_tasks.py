@@ -12,9 +12,10 @@ from headrace.execute import helpers
 from headrace.execute.chunks import CHUNK_RECORDS, frame, loads
 from headrace.execute.shared import Accumulator
 from headrace.ids import AttemptId, TaskId
+from headrace.plan.formats import Lines
 from headrace.plan.operators import ReadSlices
 from headrace.plan.partitioners import RangePartitioner
-from headrace.plan.stages import RecordsSink, TextSink, ValueSink, compile_job
+from headrace.plan.stages import FileSink, RecordsSink, ValueSink, compile_job
 from headrace.ports import BlockLost, TaskCancelled
 from tests.execute.help import RESULT, MemoryPort, World
 from tests.plan.lineage import Lineage, user
@@ -80,15 +81,15 @@ def test_text_is_written_line_by_line(tmp_path: Path, text: str) -> None:
     expected = f"{text}\n1\n{text}\n".encode("utf-8", "surrogateescape") if text != "\ud800" else b""
     if text == "\ud800":
         with pytest.raises(UnicodeEncodeError):
-            World().run(tip, TextSink(str(tmp_path)))
+            World().run(tip, FileSink(str(tmp_path), Lines()))
         return
-    World().run(tip, TextSink(str(tmp_path)))
+    World().run(tip, FileSink(str(tmp_path), Lines()))
     assert (tmp_path / "part").read_bytes() == expected
 
 
 def test_an_empty_partition_is_an_empty_file(tmp_path: Path) -> None:
     make = Lineage()
-    World().run(make.slices([[]]), TextSink(str(tmp_path)))
+    World().run(make.slices([[]]), FileSink(str(tmp_path), Lines()))
     assert (tmp_path / "part").read_bytes() == b""
 
 
@@ -96,7 +97,9 @@ def test_a_file_is_closed_when_a_record_fails(tmp_path: Path) -> None:
     make = Lineage()
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(ZeroDivisionError):
-        World().run(make.record(make.numbers(range(3), 1), "map", lambda i: 1 // (i - 2)), TextSink(str(tmp_path)))
+        World().run(
+            make.record(make.numbers(range(3), 1), "map", lambda i: 1 // (i - 2)), FileSink(str(tmp_path), Lines())
+        )
     assert len(os.listdir("/proc/self/fd")) == before
 
 

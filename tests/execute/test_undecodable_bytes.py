@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InputError
-from headrace.execute import text as text_module
+from headrace.execute.formats import pieces
 from tests.execute.texts import read, read_cut, split_of
 
 BAD = {"utf-8": b"\xff", "utf-8-sig": b"\xff", "ascii": b"\xc3", "shift_jis": b"\x80\xfd\xff", "gb18030": b"\xff"}
@@ -20,7 +20,7 @@ given_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixtur
 
 @pytest.fixture(autouse=True)
 def _small_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "READ_BYTES", 16)
+    monkeypatch.setattr(pieces, "READ_BYTES", 16)
 
 
 def place_of(path: Path, encoding: str, cuts: list[int] | None = None) -> int:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from headrace.execute.text import is_cuttable, read_lines
-from headrace.plan.operators import ReadText, Split
+from headrace.execute.formats.lines import is_cuttable
+from headrace.execute.formats.reading import read_files
+from headrace.plan.formats import Lines
+from headrace.plan.operators import Split
 from headrace.runtime.files import SystemFiles
 
 BITS = st.sampled_from(
@@ -52,16 +54,11 @@ def split_of(path: Path, start: int = 0, stop: int | None = None) -> Split:
     return Split(str(path), start, stop, status.st_size, status.st_mtime_ns)
 
 
-def body_of(encoding: str = "utf-8", errors: str = "strict") -> ReadText:
-    return ReadText((), encoding, errors)
-
-
 def read(*splits: Split, encoding: str = "utf-8", errors: str = "strict") -> list[str]:
     """Read the lines of some pieces as one task does."""
-    body = ReadText((splits,), encoding, errors)
     lines: list[str] = []
     shares = [0.0]
-    for some, share in read_lines(SystemFiles(), splits, body):
+    for some, share in read_files(SystemFiles(), splits, Lines(encoding, errors)):
         lines += some
         shares.append(share)
     assert shares == sorted(shares)

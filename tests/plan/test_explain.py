@@ -7,7 +7,8 @@ import re
 
 from headrace.ids import StageId
 from headrace.plan.explain import explain
-from headrace.plan.operators import ReadText, Split
+from headrace.plan.formats import Lines
+from headrace.plan.operators import ReadFiles, Split
 from headrace.plan.recovery import TABLE, cell
 from headrace.plan.stages import RecordsSink, compile_job
 from tests.plan.lineage import Lineage, reducing
@@ -16,7 +17,7 @@ from tests.plan.lineage import Lineage, reducing
 def test_a_word_count_in_words() -> None:
     make = Lineage()
     splits = tuple((Split(f"/books/{name}", 0, None, 10, 0),) for name in "ab")
-    lines = make.operator("text_file", ReadText(splits, "utf-8", "strict"), (), 2)
+    lines = make.operator("text_file", ReadFiles(splits, Lines()), (), 2)
     pairs = make.record(make.record(lines, "flat_map", str.split), "map", lambda word: (word, 1))
     counts = make.combined(pairs, reducing(operator.add), 8)
     kept = make.record(counts, "filter", bool)

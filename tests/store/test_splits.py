@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import InputError
+from headrace.plan.formats import Lines
 from headrace.plan.operators import Split
 from headrace.store import inputs
 from headrace.store.inputs import OVERFULL, make_splits
@@ -30,7 +31,7 @@ def files_of(folder: Path, sizes: list[int], ending: str = "") -> list[str]:
 def splits_of(
     paths: list[str], split_bytes: int, *, encoding: str = "utf-8", workers: int = 2, least: int | None = None
 ) -> tuple[tuple[Split, ...], ...]:
-    return make_splits(paths, encoding, split_bytes=split_bytes, workers=workers, least=least)
+    return make_splits(paths, Lines(encoding), split_bytes=split_bytes, workers=workers, least=least)
 
 
 def length(piece: Split) -> int:

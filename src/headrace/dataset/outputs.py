@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from headrace.dataset.engine import Engine
 from headrace.errors import OutputError, OutputExists, UsageError
 from headrace.loops.jobs import JobHandle
+from headrace.plan.formats import Lines
 from headrace.plan.operators import Operator
-from headrace.plan.stages import TextSink
+from headrace.plan.stages import FileSink
 from headrace.ports import Files
 
 ASIDE = "_temporary"
@@ -38,7 +39,7 @@ def save_as_text_file(engine: Engine, source: Operator, path: str | os.PathLike[
     aside = f"{folder}/{ASIDE}/{engine.session.run}"  # two programs may number their jobs alike
     handle: JobHandle | None = None
     try:
-        handle = engine.start(source, TextSink(aside), "save_as_text_file")
+        handle = engine.start(source, FileSink(aside, Lines()), "save_as_text_file")
         engine.finish(handle)
         with _locked(folder):
             commit(engine.session.files, folder, aside, handle, source.partitions, mine=bool(made))

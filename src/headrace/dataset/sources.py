@@ -11,8 +11,9 @@ from headrace.dataset.engine import Engine
 from headrace.errors import UsageError
 from headrace.execute.chunks import frame
 from headrace.execute.flow import Pace
+from headrace.plan.formats import Lines
 from headrace.plan.hashing import short
-from headrace.plan.operators import Operator, ReadRange, ReadSlices, ReadText
+from headrace.plan.operators import Operator, ReadFiles, ReadRange, ReadSlices
 from headrace.store.inputs import check_encoding, find_files, make_splits
 
 INLINE_BYTES = 1 << 18  # of all slices together: more goes through the program's store
@@ -29,12 +30,12 @@ def text_file(
     check_encoding(encoding, errors)
     splits = make_splits(
         find_files(paths),
-        encoding,
+        Lines(encoding, errors),
         split_bytes=engine.config.data.split_bytes,
         workers=engine.config.workers,
         least=None if least is None else whole(least, "min_partitions", 0),
     )
-    return engine.operator("text_file", ReadText(splits, encoding, errors), partitions=len(splits))
+    return engine.operator("text_file", ReadFiles(splits, Lines(encoding, errors)), partitions=len(splits))
 
 
 def parallelize(engine: Engine, records: Iterable[Any], number: int | None) -> Operator:

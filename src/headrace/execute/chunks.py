@@ -62,7 +62,7 @@ def loads(data: bytes | memoryview) -> Any:
     return pickle.loads(data)
 
 
-def frame(value: Any, records: int, flags: int = 0) -> bytes:
+def frame(value: Any, records: int, flags: int = 0, pickler: type[ByValuePickler] = DataPickler) -> bytes:
     """Pickle a chunk into a frame.
 
     Raises:
@@ -75,7 +75,7 @@ def frame(value: Any, records: int, flags: int = 0) -> bytes:
     buffer = io.BytesIO()
     buffer.write(bytes(HEADER.size))
     try:
-        DataPickler(buffer, PROTOCOL).dump(value)
+        pickler(buffer, PROTOCOL).dump(value)
     except Exception as error:
         raise _unpicklable(value, error) from error
     view = buffer.getbuffer()

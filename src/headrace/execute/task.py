@@ -17,11 +17,12 @@ from headrace.execute.chunks import CHUNK_RECORDS, Corrupt, Frame, dumps, frame,
 from headrace.execute.combine import ReduceTable, columns_of, combine_stream
 from headrace.execute.current import Current, running
 from headrace.execute.flow import Flow, Pace, step_of
+from headrace.execute.formats.reading import read_files
+from headrace.execute.formats.writing import writer_of
 from headrace.execute.groups import GroupTable
 from headrace.execute.replay import Replay
 from headrace.execute.scatter import write_shuffle
 from headrace.execute.sorting import SortTable
-from headrace.execute.text import read_lines
 from headrace.ids import AttemptId, StageId, TaskId
 from headrace.plan.operators import (
     CoGroup,
@@ -30,14 +31,14 @@ from headrace.plan.operators import (
     Merge,
     PerPartition,
     PerRecord,
+    ReadFiles,
     ReadRange,
     ReadSlices,
-    ReadText,
     SortWithin,
     Union,
     Zip,
 )
-from headrace.plan.stages import Node, Program, RecordsSink, ShuffleSink, TextSink, ValueSink, growing_structures
+from headrace.plan.stages import FileSink, Node, Program, RecordsSink, ShuffleSink, ValueSink, growing_structures
 from headrace.ports import BlockLost, TaskPort
 
 UPDATES_BYTES_MAX = 4 << 20  # of one task: they travel in its report
@@ -128,8 +129,8 @@ class TaskBody:
     def _source(self, node: Node, partition: int) -> Iterator[list[Any]]:
         body = node.body
         match body:
-            case ReadText():
-                return self._lines(body, partition)
+            case ReadFiles():
+                return self._files(body, partition)
             case ReadSlices():
                 return self._slice(body, partition)
             case ReadRange():
@@ -152,10 +153,10 @@ class TaskBody:
                 return self._sort_within(body, _narrow(node, 0), partition)
         raise InternalError(f"{body} is not a source")
 
-    def _lines(self, body: ReadText, partition: int) -> Iterator[list[Any]]:
-        for lines, share in read_lines(self._port.files, body.splits[partition], body):
-            yield lines
-            self._port.pause(len(lines), share)
+    def _files(self, body: ReadFiles, partition: int) -> Iterator[list[Any]]:
+        for records, share in read_files(self._port.files, body.splits[partition], body.format):
+            yield records
+            self._port.pause(len(records), share)
 
     def _slice(self, body: ReadSlices, partition: int) -> Iterator[list[Any]]:
         inline = body.inline[partition]
@@ -325,8 +326,8 @@ class TaskBody:
                 return 1
             case RecordsSink():
                 return self._records(flow, sink.limit)
-            case TextSink():
-                return self._text(flow, sink.directory)
+            case FileSink():
+                return self._file(flow, sink)
 
     def _records(self, flow: Flow, limit: int | None) -> int:
         writer = self._port.result()
@@ -344,26 +345,25 @@ class TaskBody:
             self._port.pause(len(batch))
         return number
 
-    def _text(self, flow: Flow, directory: str) -> int:
-        file = self._port.part_file(directory)
+    def _file(self, flow: Flow, sink: FileSink) -> int:
+        writer = writer_of(sink.format, sink.codec)
+        file = self._port.part_file(sink.directory, writer.suffix)
         number = 0
         try:
+            file.write(writer.begin())
             for batch in flow.lists():
                 if batch:
-                    file.write(b"\n".join([_line(record) for record in batch]) + b"\n")
+                    file.write(writer.encode(batch))
                 number += len(batch)
                 self._port.pause(len(batch))
             self._port.enter("write")
+            file.write(writer.finish())
             file.sync()
             file.close()
         except BaseException:
             file.abandon()
             raise
         return number
-
-
-def _line(record: Any) -> bytes:
-    return record if isinstance(record, bytes) else str(record).encode("utf-8", "surrogateescape")
 
 
 def _narrow(node: Node, which: int) -> int:

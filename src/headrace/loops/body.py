@@ -221,11 +221,11 @@ class BodyPort:
             self._result = Result(self.files, self._aside("result"), self._shared.data.inline_bytes)
         return self._result
 
-    def part_file(self, directory: str) -> WriteFile:
+    def part_file(self, directory: str, suffix: str) -> WriteFile:
         """Create the task's part of an output directory, aside."""
         folder = f"{directory}/{self._job}/{self._attempt}"
         self.files.make_dirs(folder)
-        self._part_path = f"{folder}/part-{self._task.partition:05d}"
+        self._part_path = f"{folder}/part-{self._task.partition:05d}{suffix}"
         return self.files.create(self._part_path)
 
     # Ending.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from headrace.ids import StageId
 from headrace.plan.functions import name_of
-from headrace.plan.operators import Merge, Operator, PerPartition, PerRecord, ReadRange, ReadSlices, ReadText, Shuffle
+from headrace.plan.operators import Merge, Operator, PerPartition, PerRecord, ReadFiles, ReadRange, ReadSlices, Shuffle
 from headrace.plan.recovery import protection
 from headrace.plan.stages import ShuffleSink, Stage
 
@@ -56,7 +56,7 @@ def _operator(operator: Operator) -> str:
     keyed_by = [edge.keyed_by for edge in operator.inputs if isinstance(edge, Shuffle) and edge.keyed_by is not None]
     if isinstance(body, PerRecord | PerPartition) and body.function is not None:
         what = name_of(body.function.call)
-    elif isinstance(body, ReadText):
+    elif isinstance(body, ReadFiles):
         files = len({split.path for splits in body.splits for split in splits})
         what = f"{files} file{'s' * (files != 1)}"
     elif isinstance(body, ReadSlices | ReadRange):

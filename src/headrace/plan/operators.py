@@ -15,6 +15,7 @@ from typing import Literal
 from msgspec import Struct
 
 from headrace.ids import OperatorId, StageId
+from headrace.plan.formats import Format
 from headrace.plan.functions import Site, UserFunction
 from headrace.plan.partitioners import Partitioner
 
@@ -25,8 +26,8 @@ class Split(Struct, frozen=True):
     """A part of one input file.
 
     Attributes:
-        start: the first byte; the line that begins before it belongs to the split before.
-        stop: the last line to read begins before this byte; None reads to the end of what can only be read whole.
+        start: the first byte; the record that begins before it belongs to the split before.
+        stop: the last record to read begins before this byte; None reads to the end of what can only be read whole.
         size, modified_ns: of the file, when the plan was made; a file that differs later is an error.
 
     """
@@ -38,12 +39,11 @@ class Split(Struct, frozen=True):
     modified_ns: int
 
 
-class ReadText(Struct, frozen=True):
-    """Lines of files; `splits[p]` are the pieces that partition p reads, in order."""
+class ReadFiles(Struct, frozen=True):
+    """What files hold; `splits[p]` are the pieces that partition p reads, in order."""
 
     splits: tuple[tuple[Split, ...], ...]
-    encoding: str
-    errors: str
+    format: Format
 
 
 class ReadSlices(Struct, frozen=True):
@@ -136,7 +136,7 @@ class SortWithin(Struct, frozen=True):
 
 
 Body = (
-    ReadText
+    ReadFiles
     | ReadSlices
     | ReadRange
     | PerRecord

@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from headrace.ids import Digest, OperatorId, StageId
+from headrace.plan.formats import Format
 from headrace.plan.functions import PROTOCOL, Site, UserFunction
 from headrace.plan.operators import (
     Aggregate,
@@ -85,13 +86,20 @@ class RecordsSink(Struct, frozen=True):
     limit: int | None = None
 
 
-class TextSink(Struct, frozen=True):
-    """Write each record's text as a line of one part file, aside, to be renamed when the job commits."""
+class FileSink(Struct, frozen=True):
+    """Write the records to one part file, aside, to be renamed when the job commits.
+
+    Attributes:
+        codec: how it is compressed, by name.
+
+    """
 
     directory: str
+    format: Format
+    codec: str | None = None
 
 
-ResultSink = ValueSink | RecordsSink | TextSink
+ResultSink = ValueSink | RecordsSink | FileSink
 Sink = ShuffleSink | ResultSink
 
 

@@ -12,7 +12,10 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from headrace.errors import InputError, UsageError
-from headrace.execute.text import is_cuttable
+from headrace.execute.formats.codecs import codec_of
+from headrace.execute.formats.fixed_length import odd_length
+from headrace.execute.formats.reading import cut_at
+from headrace.plan.formats import FixedLength, Format
 from headrace.plan.operators import Split
 
 SPLIT_BYTES_MIN = 1 << 20
@@ -20,8 +23,14 @@ TASKS_PER_WORKER = 4  # as many splits at least, where the input is large enough
 OVERFULL = 1.25  # a split may exceed its size by so much before it is cut
 
 
-def find_files(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+def find_files(paths: Paths, name: str = "text_file") -> list[str]:
     """List files: paths, globs and folders, each where it was named; a glob's and a folder's in sorted order.
+
+    Args:
+        name: of the operation that is to read them.
 
     Raises:
         InputError: nothing matches, or something cannot be read.
@@ -33,13 +42,13 @@ def find_files(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]])
     try:
         names = [os.fspath(path) for path in paths]
     except TypeError as error:
-        raise UsageError(f"{error}. Give text_file a path, a glob, or a list of them.") from None
-    for name in names:
-        if not isinstance(name, str):
-            raise UsageError(f"{name!r} is not text. Give text_file a path, a glob, or a list of them.")
+        raise UsageError(f"{error}. Give {name} a path, a glob, or a list of them.") from None
+    for path in names:
+        if not isinstance(path, str):
+            raise UsageError(f"{path!r} is not text. Give {name} a path, a glob, or a list of them.")
     found: list[str] = []
-    for name in names:
-        found += _named(name)
+    for path in names:
+        found += _named(path)
     if not found:
         raise InputError("no input files were named. Give a path, a glob, or a list of them.")
     return found
@@ -107,7 +116,7 @@ def check_encoding(encoding: str, errors: str) -> None:
 
 
 def make_splits(
-    paths: list[str], encoding: str, *, split_bytes: int, workers: int, least: int | None
+    paths: list[str], format: Format, *, split_bytes: int, workers: int, least: int | None
 ) -> tuple[tuple[Split, ...], ...]:
     """Cut and pack files into splits of about `split_bytes`; at least `least`, if the input can be cut so often."""
     statuses = [_status(path) for path in paths]
@@ -117,11 +126,10 @@ def make_splits(
         size = split_bytes  # asked for
     if least is not None and least > 0:
         size = max(1, min(size, total // least))
-    cuttable = is_cuttable(encoding)
     packed: list[list[Split]] = []
     room = 0
     for path, status in zip(paths, statuses, strict=True):
-        for piece in _pieces(path, status, size, cuttable and not path.endswith(".gz")):
+        for piece in _pieces(path, status, size, cut_at(format, path)):
             length = (piece.size if piece.stop is None else piece.stop) - piece.start
             if not packed or length > room:
                 packed.append([])
@@ -131,11 +139,21 @@ def make_splits(
     return tuple(tuple(splits) for splits in packed)
 
 
-def _pieces(path: str, status: os.stat_result, size: int, cuttable: bool) -> Iterator[Split]:
+def _pieces(path: str, status: os.stat_result, size: int, unit: int | None) -> Iterator[Split]:
+    """Cut a file at multiples of a unit of bytes, if it can be cut at all."""
     length, modified = status.st_size, status.st_mtime_ns
-    if not cuttable or length <= size * OVERFULL:
+    if unit is None or length <= max(size, unit) * OVERFULL:
         yield Split(path, 0, None, length, modified)
         return
-    number = -(-length // size)
+    units = length // unit
+    number = min(units, -(-length // size))
     for i in range(number):
-        yield Split(path, length * i // number, length * (i + 1) // number, length, modified)
+        yield Split(path, units * i // number * unit, units * (i + 1) // number * unit, length, modified)
+
+
+def check_lengths(paths: list[str], format: FixedLength) -> None:
+    """Raise InputError where a file does not hold a whole number of records, as far as its size tells."""
+    for path in paths:
+        size = _status(path).st_size
+        if codec_of(path) is None and (left := size % format.length):
+            raise odd_length(path, f"byte {size - left:,}", format.length, left)
