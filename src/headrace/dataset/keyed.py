@@ -7,10 +7,10 @@ from typing import Any
 
 from headrace.dataset.arguments import whole
 from headrace.dataset.engine import Engine
-from headrace.execute.helpers import ValuesOf, join_groups
+from headrace.execute.helpers import ValuesOf
 from headrace.plan.functions import UserFunction, call_site, user_function
 from headrace.plan.hashing import stable_hash
-from headrace.plan.operators import Aggregate, CoGroup, Merge, Operator, PerRecord, Shuffle
+from headrace.plan.operators import Aggregate, CoGroup, Join, Merge, Operator, PerRecord, Shuffle
 from headrace.plan.partitioners import FunctionPartitioner, HashPartitioner, Partitioner, RangePartitioner
 
 PartitionFunction = Callable[[Any], int]
@@ -128,9 +128,11 @@ def cogroup(
 
 def join(engine: Engine, left: Operator, right: Operator, number: int | None) -> Operator:
     """Pair the values of equal keys."""
-    grouped = cogroup(engine, [left, right], "join", number)
-    paired = PerRecord("flat_map", UserFunction(join_groups, "join", grouped.site))
-    return engine.operator("join", paired, (grouped,), partitions=grouped.partitions, partitioner=grouped.partitioner)
+    partitioner = partitioner_for(engine, [left, right], number, None)
+    sides = tuple(
+        side if side.partitioner == partitioner else engine.shuffle(side, partitioner) for side in (left, right)
+    )
+    return engine.operator("join", Join(), sides, partitions=partitioner.partitions, partitioner=partitioner)
 
 
 def lookup(engine: Engine, source: Operator, key: Any) -> list[Any]:

@@ -104,6 +104,10 @@ class GroupTable:
         """Append values to the groups of their keys, which have not been through a shuffle just now."""
         self._append(keys if plain(keys) else list(map(one_nan, keys)), values, place)
 
+    def add_lists(self, keys: list[Any], values: list[list[Any]], place: int = 0) -> None:
+        """Append lists of values to the groups of their keys."""
+        self._extend(keys, values, place)
+
     def _append(self, keys: list[Any], values: list[Any], place: int) -> None:
         pairs = zip(keys, values, strict=True)
         try:

@@ -1,13 +1,87 @@
-"""What becomes of one key's groups of values when datasets are joined or subtracted."""
+"""Joining: every pairing of equal keys, and what becomes of a key's groups of values where some have no partner."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
+from headrace.execute.chunks import CHUNK_RECORDS, sizeof
+from headrace.execute.combine import ENTRY_BYTES, key_error
+from headrace.execute.groups import GroupTable
 from headrace.execute.helpers import join_groups
+from headrace.execute.kernels import Columns, Table, append_pairs
+from headrace.ports import Scratch
 
 Grouped = tuple[Any, tuple[Any, Any]]  # a key, and its values on the left and on the right
+Pairing = tuple[Any, tuple[Any, Any]]  # a key, and a value of either side
+
+
+def join(
+    left: Iterator[Columns], right: Iterator[Columns], budget: int, scratch: Callable[[], Scratch]
+) -> Iterator[Pairing]:
+    """Give every pairing of equal keys: of each key, left by left and right by right.
+
+    The right side is kept by key and the left streamed past it; if the right is too large, both are grouped on disk.  A key
+    is shown as the left side had it first.
+    """
+    table: Table = {}
+    held = 0
+    for keys, values in right:
+        _enter(table, keys, values)
+        held += sizeof(values)
+        each = ENTRY_BYTES + LIST_BYTES + sizeof(keys) // max(1, len(keys))
+        if held + len(table) * each > budget // 2:
+            yield from _on_disk(left, right, table, GroupTable(2, budget // 2, scratch))
+            return
+    names: dict[Any, Any] = {}
+    for keys, values in left:
+        yield from _past(table, keys, values, names)
+
+
+def _enter(table: Table, keys: list[Any], values: list[Any]) -> None:
+    try:
+        append_pairs(table, zip(keys, values, strict=True))
+    except TypeError as error:
+        if (ours := key_error(error)) is not None:
+            raise ours from None
+        raise
+
+
+def _past(table: Table, keys: list[Any], values: list[Any], names: dict[Any, Any]) -> Iterator[Pairing]:
+    shown = keys if set(map(type, keys)) <= DISTINCT else _named(keys, names)
+    for key, one in zip(shown, values, strict=True):
+        if key in table:
+            for other in table[key]:
+                yield key, (one, other)
+
+
+def _named(keys: list[Any], names: dict[Any, Any]) -> list[Any]:
+    """Replace each key by the first that is equal: 1, 1.0 and True are one key."""
+    try:
+        return [names.setdefault(key, key) for key in keys]
+    except TypeError:
+        for key in keys:
+            if type(key).__hash__ is None or isinstance(key, tuple):
+                _enter({}, [key], [None])  # raises for the one that cannot be a key
+        raise
+
+
+def _on_disk(left: Iterator[Columns], right: Iterator[Columns], table: Table, groups: GroupTable) -> Iterator[Pairing]:
+    for keys, values in left:
+        groups.add_columns(keys, values, 0)
+    items = iter(table.items())
+    while some := list(islice(items, CHUNK_RECORDS)):
+        groups.add_lists([key for key, _ in some], [held for _, held in some], 1)
+    table.clear()
+    for keys, values in right:
+        groups.add_columns(keys, values, 1)
+    for key, (ones, others) in groups.drain():
+        yield from join_groups((key, (ones, others)))
+
+
+LIST_BYTES = 64  # of a key's list of values, beside the values
+DISTINCT = {str, bytes, type(None)}  # of these, equal keys look alike
 
 
 def pair_or_none(grouped: Grouped, *, keeps_left: bool, keeps_right: bool) -> Iterator[tuple[Any, tuple[Any, Any]]]:

@@ -13,21 +13,25 @@ from typing import Any
 from msgspec import Struct
 
 from headrace.errors import InternalError, ProgramError
-from headrace.execute.chunks import CHUNK_RECORDS, Corrupt, Frame, dumps, frame, split_frames
+from headrace.execute.chunks import CHUNK_RECORDS, NAN_KEYS, Corrupt, Frame, dumps, frame, split_frames
 from headrace.execute.combine import ReduceTable, columns_of, combine_stream
 from headrace.execute.current import Current, running
 from headrace.execute.flow import Flow, Pace, step_of
 from headrace.execute.formats.reading import read_files
 from headrace.execute.formats.writing import writer_of
 from headrace.execute.groups import GroupTable
+from headrace.execute.joining import join
+from headrace.execute.kernels import Columns, plain
 from headrace.execute.replay import Replay
 from headrace.execute.scatter import write_shuffle
 from headrace.execute.sorting import SortTable
 from headrace.ids import AttemptId, StageId, TaskId
+from headrace.plan.hashing import one_nan
 from headrace.plan.operators import (
     CoGroup,
     Cross,
     Gather,
+    Join,
     Merge,
     PerPartition,
     PerRecord,
@@ -141,6 +145,8 @@ class TaskBody:
                 return self._merge(body, _wide(node, 0), partition)
             case CoGroup():
                 return self._cogroup(node, partition)
+            case Join():
+                return self._join(node, partition)
             case Union():
                 return self._zipped(node, partition)
             case Gather():
@@ -286,6 +292,24 @@ class TaskBody:
                     table.add_columns(*columns_of(batch), place)
                     self._port.pause(len(batch))
         yield from self._grouped(table, single=False)
+
+    def _join(self, node: Node, partition: int) -> Iterator[list[Any]]:
+        left, right = (self._columns(node, which, partition) for which in (0, 1))
+        for pairs in Pace().lists(join(left, right, self._budget, self._port.scratch)):
+            yield pairs
+            self._port.pause(len(pairs))
+
+    def _columns(self, node: Node, which: int, partition: int) -> Iterator[Columns]:
+        """Read the pairs of an input, from a shuffle or from where they are; a NaN is the one that is found again."""
+        if node.reads[which] is not None:
+            for part in self._frames(_wide(node, which), partition):
+                keys, values = part.load()
+                yield (list(map(one_nan, keys)) if part.flags & NAN_KEYS else keys), values
+            return
+        for batch in self._flow(_narrow(node, which), partition).lists():
+            keys, values = columns_of(batch)
+            yield (keys if plain(keys) else list(map(one_nan, keys))), values
+            self._port.pause(len(batch))
 
     # Through caches.
 

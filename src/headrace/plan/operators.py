@@ -116,6 +116,10 @@ class CoGroup(Struct, frozen=True):
     """For every key of any input: the key and one group of values per input."""
 
 
+class Join(Struct, frozen=True):
+    """Every pairing of the values of equal keys of two inputs."""
+
+
 class Gather(Struct, frozen=True):
     """Several partitions of the input, one after the other."""
 
@@ -144,6 +148,7 @@ Body = (
     | Union
     | Merge
     | CoGroup
+    | Join
     | Gather
     | Zip
     | Cross

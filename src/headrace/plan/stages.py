@@ -26,6 +26,7 @@ from headrace.plan.operators import (
     CoGroup,
     Cross,
     Forward,
+    Join,
     Merge,
     Operator,
     Parts,
@@ -416,5 +417,5 @@ def load_program(blob: bytes, load: Callable[[Digest], Callable[..., Any]]) -> P
 
 def growing_structures(program: Program) -> int:
     """Count the tables, sorts and buffers that a task of this program fills at once: they share its budget."""
-    merges = sum(isinstance(node.body, Merge | CoGroup | Cross | SortWithin) for node in program.nodes)
+    merges = sum(isinstance(node.body, Merge | CoGroup | Join | Cross | SortWithin) for node in program.nodes)
     return max(1, merges + isinstance(program.sink, ShuffleSink))
