@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from headrace.ids import JobId, OperatorId
 from tests.protocols.catalog import Catalog, Dataset, Tree
+from tests.protocols.scheduling_parts import Process
 from tests.protocols.scheduling_walk import come_to_an_end
-from tests.protocols.scheduling_world import Process, SchedulingWorld
+from tests.protocols.scheduling_world import SchedulingWorld
 
 Worlds = type[SchedulingWorld]
 

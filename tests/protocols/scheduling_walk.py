@@ -15,7 +15,8 @@ from typing import NamedTuple
 from headrace.config import MS
 from headrace.protocols import schedule_words as words
 from tests.protocols.catalog import random_catalog
-from tests.protocols.scheduling_world import Process, SchedulingWorld
+from tests.protocols.scheduling_parts import Process
+from tests.protocols.scheduling_world import SchedulingWorld
 
 JOBS_MAX, WORKERS_MAX = 5, 4
 KIND_ROUNDS = 80

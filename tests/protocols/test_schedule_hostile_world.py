@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from headrace.config import MS
 from tests.protocols.catalog import Catalog, catalogs
+from tests.protocols.scheduling_parts import Process
 from tests.protocols.scheduling_walk import JOBS_MAX, WORKERS_MAX, come_to_an_end
-from tests.protocols.scheduling_world import Process, SchedulingWorld
+from tests.protocols.scheduling_world import SchedulingWorld
 
 
 class HostileScheduling(RuleBasedStateMachine):
