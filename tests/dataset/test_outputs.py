@@ -34,6 +34,13 @@ def content(folder: Path) -> list[bytes]:
     return [(folder / name).read_bytes() for name in files(folder) if name.startswith("part-")]
 
 
+def wait_for(mark: Path, writer: threading.Thread) -> None:
+    """Wait until a writer has got so far."""
+    while not mark.exists():
+        assert writer.is_alive(), "it failed before"
+        writer.join(0.01)
+
+
 def lines(part: list[Any]) -> bytes:
     """As PySpark has it: bytes as they are, everything else as its text."""
     return b"".join((r if isinstance(r, bytes) else str(r).encode()) + b"\n" for r in part)
@@ -174,8 +181,7 @@ def test_two_writers_of_one_new_folder(tmp_path: Path) -> None:
     ):
         first = threading.Thread(target=lambda: one.range(3, num_slices=1).map(slow).save_as_text_file(out))
         first.start()
-        while not begun.exists():
-            threading.Event().wait(0.01)
+        wait_for(begun, first)
         with pytest.raises(OutputExists):
             two.range(5).save_as_text_file(out)
         go_on.touch()
@@ -210,8 +216,7 @@ def test_of_two_that_overwrite_one_folder_the_first_to_finish_wins_and_the_other
 
         first = threading.Thread(target=write)
         first.start()
-        while not begun.exists():
-            threading.Event().wait(0.01)
+        wait_for(begun, first)
         two.range(5).save_as_text_file(out, overwrite=True)
         go_on.touch()
         first.join()
@@ -241,8 +246,7 @@ def test_a_writer_that_fails_takes_nothing_of_anothers(tmp_path: Path) -> None:
         slowly = one.range(3, num_slices=3).map(slow)
         first = threading.Thread(target=lambda: slowly.save_as_text_file(out, overwrite=True))
         first.start()
-        while not begun.exists():
-            threading.Event().wait(0.01)
+        wait_for(begun, first)
         with pytest.raises(TaskFailed):
             two.range(3, num_slices=3).map(lambda x: 1 // (2 - x)).save_as_text_file(out, overwrite=True)
         go_on.touch()
