@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from headrace.config import Config, parse_url
-from headrace.dataset import Dataset, sources
 from headrace.dataset.engine import Engine
+from headrace.dataset.sources import Sources
 from headrace.errors import ClosureError
 from headrace.execute.chunks import frame
 from headrace.execute.shared import Accumulator, Broadcast
@@ -38,7 +38,7 @@ class Connecting:
     progress: bool | None = None
 
 
-class Context:
+class Context(Sources):
     """A connection to where work runs.  Makes datasets; closes with `close`, a `with` block, or the program."""
 
     def __init__(self, session: Session, onlookers: Onlookers) -> None:
@@ -47,61 +47,6 @@ class Context:
         self._onlookers = onlookers
         self._pid = os.getpid()
         _open.add(self)
-
-    # Sources.
-
-    def text_file(
-        self,
-        path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-        min_partitions: int | None = None,
-        *,
-        encoding: str = "utf-8",
-        errors: str = "strict",
-    ) -> Dataset[str]:
-        r"""Read the lines of text files, without their ends (``\n``, ``\r\n`` or ``\r``).
-
-        Args:
-            path: a file, a glob, a folder, or a list of those; gzip where the name ends in ``.gz``.
-            min_partitions: at least so many, as far as the input can be cut; gzip cannot.
-            encoding: of the text, as Python names it.
-            errors: what to do with undecodable bytes, as for `bytes.decode`.
-
-        Raises:
-            InputError: nothing matches, or something cannot be read.
-            UsageError: the encoding is unknown.
-
-        >>> ctx.parallelize(["to be", "or not"], 2).save_as_text_file(f"{folder}/lines")
-        >>> ctx.text_file(f"{folder}/lines/part-*").collect()
-        ['to be', 'or not']
-
-        """
-        return Dataset(self._engine, sources.text_file(self._engine, path, min_partitions, encoding, errors))
-
-    def parallelize(self, c: Iterable[T], num_slices: int | None = None) -> Dataset[T]:
-        """Make a dataset of what the program holds.
-
-        Args:
-            c: anything to iterate over, once; its records are copied now.
-            num_slices: how many partitions, of about equal length; one for each worker unless said.
-
-        >>> ctx.parallelize([1, 2, 3], 2).map_partitions(lambda part: [list(part)]).collect()
-        [[1], [2, 3]]
-
-        """
-        return Dataset(self._engine, sources.parallelize(self._engine, c, num_slices))
-
-    def range(self, start: int, end: int | None = None, step: int = 1, num_slices: int | None = None) -> Dataset[int]:
-        """Make a dataset of whole numbers, as Python's `range` counts them.
-
-        Args:
-            end: counts from 0 to `start` unless said.
-            num_slices: as for `parallelize`.
-
-        >>> ctx.range(2, 8, 3).collect()
-        [2, 5]
-
-        """
-        return Dataset(self._engine, sources.numbers(self._engine, start, end, step, num_slices))
 
     # Shared values.
 

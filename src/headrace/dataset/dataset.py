@@ -12,6 +12,7 @@ from headrace.dataset.methods.numbers import Numbers
 from headrace.dataset.methods.ordered import Ordered
 from headrace.dataset.methods.pairs import Pairs
 from headrace.dataset.methods.records import Records
+from headrace.dataset.methods.saving import Saving
 from headrace.errors import ClosureError
 from headrace.plan.explain import explain
 from headrace.plan.partitioners import Partitioner
@@ -20,7 +21,7 @@ from headrace.plan.stages import RecordsSink
 T = TypeVar("T")
 
 
-class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[T], Numbers[T]):
+class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[T], Numbers[T], Saving[T]):
     """Records in partitions: what they are made of is known, so any part can be made again.
 
     Nothing is computed until an action (`collect`, `count`, `save_as_text_file`, ...) asks for it.  Names and meaning of all

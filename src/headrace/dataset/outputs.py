@@ -15,8 +15,10 @@ from contextlib import contextmanager
 
 from headrace.dataset.engine import Engine
 from headrace.errors import OutputError, OutputExists, UsageError
+from headrace.execute.formats.codecs import check_codec
+from headrace.execute.formats.writing import writer_of
 from headrace.loops.jobs import JobHandle
-from headrace.plan.formats import Lines
+from headrace.plan.formats import Format
 from headrace.plan.operators import Operator
 from headrace.plan.stages import FileSink
 from headrace.ports import Files
@@ -25,36 +27,51 @@ ASIDE = "_temporary"
 SUCCESS = "_SUCCESS"
 
 
-def save_as_text_file(engine: Engine, source: Operator, path: str | os.PathLike[str], *, overwrite: bool) -> None:
-    """Write each record's text as a line, one file for each partition.
+def save(
+    engine: Engine,
+    source: Operator,
+    name: str,
+    path: str | os.PathLike[str],
+    format: Format,
+    compression: str | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """Write the records in a format, one file for each partition.
+
+    Args:
+        name: of the action.
 
     Raises:
         OutputExists: there is something at the path already, and it is not to be overwritten.
         OutputError: the folder cannot be made, or another job wrote it meanwhile.
 
     """
-    name = _text(path)
-    folder = os.path.abspath(name)
-    made = _make(folder, name, overwrite=overwrite)
+    check_codec(compression)
+    asked = _text(path, name)
+    folder = os.path.abspath(asked)
+    made = _make(folder, asked, overwrite=overwrite)
     aside = f"{folder}/{ASIDE}/{engine.session.run}"  # two programs may number their jobs alike
+    suffix = writer_of(format, compression).suffix
+    names = [f"part-{p:05d}{suffix}" for p in range(source.partitions)]
     handle: JobHandle | None = None
     try:
-        handle = engine.start(source, FileSink(aside, Lines()), "save_as_text_file")
+        handle = engine.start(source, FileSink(aside, format, compression), name)
         engine.finish(handle)
         with _locked(folder):
-            commit(engine.session.files, folder, aside, handle, source.partitions, mine=bool(made))
+            commit(engine.session.files, folder, aside, handle, names, mine=bool(made))
     finally:
         clear(engine, handle, aside, made)
 
 
-def _text(path: str | os.PathLike[str]) -> str:
+def _text(path: str | os.PathLike[str], name: str) -> str:
     try:
-        name = os.fspath(path)
+        text = os.fspath(path)
     except TypeError as error:
-        raise UsageError(f"save_as_text_file: {error}. Give it a path.") from None
-    if not isinstance(name, str) or not name:
-        raise UsageError(f"save_as_text_file cannot write to {name!r}. Give it a path, as text.")
-    return name
+        raise UsageError(f"{name}: {error}. Give it a path.") from None
+    if not isinstance(text, str) or not text:
+        raise UsageError(f"{name} cannot write to {text!r}. Give it a path, as text.")
+    return text
 
 
 def _make(folder: str, name: str, *, overwrite: bool) -> list[str]:
@@ -103,14 +120,15 @@ def _locked(folder: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def commit(files: Files, folder: str, aside: str, handle: JobHandle, partitions: int, *, mine: bool) -> None:
+def commit(files: Files, folder: str, aside: str, handle: JobHandle, names: list[str], *, mine: bool) -> None:
     """Put the parts that count into place.
 
     Args:
+        names: of the parts, by partition.
         mine: the folder is new, and to be empty again if this fails.
 
     """
-    parts = {f"part-{p:05d}": f"{aside}/{handle.request.id}/{handle.winners[p]}" for p in range(partitions)}
+    parts = {name: f"{aside}/{handle.request.id}/{handle.winners[p]}" for p, name in enumerate(names)}
     if not all(files.exists(f"{where}/{part}") for part, where in parts.items()):
         raise OutputError(
             f"another job wrote {folder} meanwhile, and its output is there. Give each job a folder of its own."

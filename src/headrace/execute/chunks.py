@@ -191,6 +191,8 @@ def sizeof(value: Any, depth: int = 4) -> int:
             size = 56 + 2 * len(value)
         elif isinstance(value, bytearray) or kind.__module__ == "array":  # what they have in reserve differs by copy
             size = 64 + len(value) * getattr(value, "itemsize", 1)
+        elif kind.__module__ == "numpy" and hasattr(value, "nbytes"):  # a view would not count what it shows
+            size = 112 + int(value.nbytes)
         elif isinstance(kind.__sizeof__, types.FunctionType):
             return int(value.__sizeof__())
         else:

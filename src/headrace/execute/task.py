@@ -167,7 +167,8 @@ class TaskBody:
     def _slice(self, body: ReadSlices, partition: int) -> Iterator[list[Any]]:
         inline = body.inline[partition]
         for part in split_frames([inline] if inline is not None else self._port.provided(body.names[partition])):
-            yield part.load()
+            records = part.load()
+            yield records if isinstance(records, list) else list(records)  # the rows of an array
             self._port.pause(part.records)
 
     def _range(self, body: ReadRange, partition: int, partitions: int) -> Iterator[list[Any]]:

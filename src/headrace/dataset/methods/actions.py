@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, TypeVar
 
-from headrace.dataset import actions, aggregating, outputs, sampling
+from headrace.dataset import actions, aggregating, sampling
 from headrace.dataset.frames import action
 from headrace.dataset.methods.handle import Handle
 
@@ -240,22 +239,3 @@ class Actions(Handle[T]):
         0
         """
         return actions.to_local_iterator(self._engine, self._operator)
-
-    @action
-    def save_as_text_file(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write each record's text as a line, in one file for each partition, all or nothing: `_SUCCESS` comes last.
-
-        Args:
-            path: of a folder that is made.
-            overwrite: replace all files in the folder if it is there; folders in it are not touched but refused.
-
-        Raises:
-            OutputExists: the folder is there, and `overwrite` is not said.
-            OutputError: the folder cannot be made, or another job has written it meanwhile.
-
-        >>> ctx.parallelize([("a", 1), ("b", 2)], 2).save_as_text_file(f"{folder}/pairs")
-        >>> sorted(os.listdir(f"{folder}/pairs"))
-        ['_SUCCESS', 'part-00000', 'part-00001']
-
-        """
-        outputs.save_as_text_file(self._engine, self._operator, path, overwrite=overwrite)

@@ -201,18 +201,15 @@ def codec_of(path: str) -> Codec | None:
     return None
 
 
-def codec_named(name: str | None) -> Codec | None:
-    """Return a codec that the program asked for.
+def check_codec(name: str | None) -> None:
+    """See that files can be compressed as the program asks.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no codec of that name.
         ModuleMissing: it needs a package that is not installed.
 
     """
-    if name is None:
-        return None
-    codec = CODECS.get(name) if isinstance(name, str) else None
-    if codec is None:
-        raise UsageError(f"compression must be None or one of {', '.join(CODECS)}, not {name!r}.")
-    codec.compressor()
-    return codec
+    if name is not None:
+        if not isinstance(name, str) or name not in CODECS:
+            raise UsageError(f"compression must be None or one of {', '.join(CODECS)}, not {name!r}.")
+        CODECS[name].compressor()

@@ -1,41 +1,19 @@
-"""Where datasets begin: text files, what the program holds, whole numbers."""
+"""Datasets of what the program holds, and of whole numbers."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
 from headrace.dataset.arguments import whole
 from headrace.dataset.engine import Engine
+from headrace.dataset.tabular import batches, rows_of
 from headrace.errors import UsageError
 from headrace.execute.chunks import frame
-from headrace.execute.flow import Pace
-from headrace.plan.formats import Lines
 from headrace.plan.hashing import short
-from headrace.plan.operators import Operator, ReadFiles, ReadRange, ReadSlices
-from headrace.store.inputs import check_encoding, find_files, make_splits
+from headrace.plan.operators import Operator, ReadRange, ReadSlices
 
 INLINE_BYTES = 1 << 18  # of all slices together: more goes through the program's store
-
-
-def text_file(
-    engine: Engine,
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-    least: int | None,
-    encoding: str,
-    errors: str,
-) -> Operator:
-    """Read lines of text."""
-    check_encoding(encoding, errors)
-    splits = make_splits(
-        find_files(paths),
-        Lines(encoding, errors),
-        split_bytes=engine.config.data.split_bytes,
-        workers=engine.config.workers,
-        least=None if least is None else whole(least, "min_partitions", 0),
-    )
-    return engine.operator("text_file", ReadFiles(splits, Lines(encoding, errors)), partitions=len(splits))
 
 
 def parallelize(engine: Engine, records: Iterable[Any], number: int | None) -> Operator:
@@ -45,14 +23,14 @@ def parallelize(engine: Engine, records: Iterable[Any], number: int | None) -> O
         return engine.operator("parallelize", ReadRange(records), partitions=slices)
     if not isinstance(records, Iterable):
         raise UsageError(f"parallelize needs something to iterate over, not {short(records)}. Give it a list.")
-    held = records if isinstance(records, list | tuple) else list(records)
+    held = rows_of(records)
     inline: list[bytes | None] = []
     names: list[str] = []
     block = engine.block_name("slice")
     total = 0
     for i in range(slices):
         some = held[len(held) * i // slices : len(held) * (i + 1) // slices]
-        frames = [frame(batch, len(batch)) for batch in Pace().lists(iter(some))]
+        frames = [frame(batch, len(batch)) for batch in batches(some)]
         total += sum(map(len, frames))
         names.append(f"{block}-{i}")
         if total <= INLINE_BYTES:
