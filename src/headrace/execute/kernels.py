@@ -84,20 +84,26 @@ def append_pairs_at(table: Table, pairs: Iterable[Any], place: int, width: int) 
             table[key] = lists
 
 
-def scatter(keys: Sequence[Any], values: Iterable[Any], partitioner: Partitioner) -> list[Columns]:
+def scatter(
+    keys: Sequence[Any], values: Iterable[Any], partitioner: Partitioner, *, distinct: bool = False
+) -> list[Columns]:
     """Deal pairs to partitions: for each, its keys and their values, in the order in which they came.
+
+    Args:
+        distinct: no two keys are equal.
 
     >>> scatter(["a", "b", "c"], [1, 2, 3], HashPartitioner(2))
     [(['b', 'c'], [2, 3]), (['a'], [1])]
+
     """
     if isinstance(partitioner, HashPartitioner):
-        return deal(keys, values, _places(keys, partitioner.partitions), partitioner.partitions)
+        return deal(keys, values, _places(keys, partitioner.partitions, distinct), partitioner.partitions)
     return deal(keys, values, map(partitioner.partition, keys), partitioner.partitions)
 
 
-def _places(keys: Sequence[Any], number: int) -> Iterable[int]:
+def _places(keys: Sequence[Any], number: int, distinct: bool) -> Iterable[int]:
     """Say where each key goes; where few are different, each of those is hashed once."""
-    if len(keys) >= FEW * FEW and plain(keys):
+    if not distinct and len(keys) >= FEW * FEW and plain(keys):
         different = list(dict.fromkeys(keys))
         if len(different) * FEW <= len(keys):
             places = dict(zip(different, (hashed * number >> 32 for hashed in hashes(different)), strict=True))

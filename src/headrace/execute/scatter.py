@@ -31,10 +31,10 @@ class Scatter:
         self._column_bytes = [0] * number
         self._bytes = 0  # of columns and frames in memory
 
-    def add(self, keys: list[Any], values: list[Any]) -> None:
-        """Deal a batch of pairs."""
+    def add(self, keys: list[Any], values: list[Any], *, distinct: bool = False) -> None:
+        """Deal a batch of pairs, no two of which have equal keys if that is said."""
         try:
-            dealt = scatter(keys, values, self._partitioner)
+            dealt = scatter(keys, values, self._partitioner, distinct=distinct)
         except TypeError as error:
             if (ours := key_error(error)) is not None:
                 raise ours from None
@@ -56,7 +56,7 @@ class Scatter:
 
     def add_groups(self, table: Table) -> None:
         """Deal keys, each with a list of values; pairs that were added before must have been written by now."""
-        for place, (keys, lists) in enumerate(scatter(list(table), table.values(), self._partitioner)):
+        for place, (keys, lists) in enumerate(scatter(list(table), table.values(), self._partitioner, distinct=True)):
             if keys:
                 self._records[place] += sum(map(len, lists))
                 for piece in column_frames(keys, lists, COLUMNS | GROUPED):
@@ -160,8 +160,8 @@ def _combined(
     stream: Stream, aggregate: Aggregate, scatter_: Scatter, budget: int, pause: Callable[[int], None]
 ) -> None:
     def flush(table: Table) -> None:
-        scatter_.add(list(table), list(table.values()))
+        scatter_.add(list(table), list(table.values()), distinct=True)
         scatter_.spill()
 
     table = combine_stream(stream, aggregate, budget, flush, pause)
-    scatter_.add(list(table), list(table.values()))
+    scatter_.add(list(table), list(table.values()), distinct=True)
