@@ -112,7 +112,7 @@ CASES: list[tuple[Callable[[Context, Path], Dataset[Any]], str]] = [
           shuffles: to 2 partitions by hash(2), combined on the map side first
           recovery: {BOTH}
         stage 2 (result, 5 tasks)
-          fused:    distinct -> range(3 slices) -> union
+          fused:    distinct | range(3 slices) -> union
           reads:    shuffle 1
           result:   collect
           recovery: {BOTH}""",

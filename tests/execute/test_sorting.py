@@ -136,7 +136,7 @@ def test_keys_without_an_order_are_an_error_with_advice(keys: list[Any], budget:
 
     with pytest.raises(ProgramError, match="cannot be put in order") as caught:
         sort()
-    assert "Give sort_by a key" in str(caught.value)
+    assert "Give a key" in str(caught.value)
 
 
 def test_a_key_that_the_sample_did_not_show_is_an_error_with_advice() -> None:

@@ -19,10 +19,11 @@ from headrace.errors import KeyProblem, NoRecords, TaskFailed
 from headrace.execute import helpers
 from headrace.execute.blame import blame
 from headrace.execute.combine import key_of
+from headrace.loops.jobs import JobHandle
 from headrace.plan.functions import UserFunction, call_site, user_function
 from headrace.plan.hashing import unhashable
 from headrace.plan.operators import Operator
-from headrace.plan.stages import ValueSink
+from headrace.plan.stages import RecordsSink, ValueSink
 
 GROW = 4  # `take` looks at no more than so many times the partitions it has seen, at once
 OPTIMISM = 1.5  # and at so many more than the records seen so far promise to be enough
@@ -47,11 +48,24 @@ def collect_as_map(engine: Engine, source: Operator) -> dict[Any, Any]:
     return found
 
 
-def to_local_iterator(engine: Engine, source: Operator) -> Iterator[Any]:
-    """Bring the records, one partition at a time."""
-    for partition in range(source.partitions):
-        for chunk in engine.records(source, "to_local_iterator", [partition]):
-            yield from chunk
+def to_local_iterator(engine: Engine, source: Operator, *, prefetch: bool) -> Iterator[Any]:
+    """Bring the records, one partition at a time; meanwhile, perhaps, compute the next one."""
+
+    def begin(partition: int) -> JobHandle:
+        return engine.start(source, RecordsSink(), "to_local_iterator", [partition])
+
+    ahead: JobHandle | None = None
+    try:
+        for partition in range(source.partitions):
+            handle, ahead = ahead or begin(partition), None
+            engine.finish(handle)
+            if prefetch and partition + 1 < source.partitions:
+                ahead = begin(partition + 1)
+            for chunk in handle.values(partition):
+                yield from chunk
+    finally:
+        if ahead is not None:
+            engine.call_off(ahead.request.id)
 
 
 def per_partition(engine: Engine, source: Operator, function: Callable[..., Any], name: str) -> list[Any]:

@@ -10,10 +10,11 @@ from typing import Any
 
 from headrace.dataset.arguments import whole
 from headrace.dataset.engine import Engine
-from headrace.dataset.piping import Pipe
 from headrace.errors import UsageError
 from headrace.execute import helpers
+from headrace.execute.piping import Pipe
 from headrace.plan.functions import UserFunction, call_site
+from headrace.plan.hashing import short
 from headrace.plan.operators import (
     Columns,
     Cross,
@@ -60,10 +61,16 @@ def pipe(
     check: bool,
 ) -> Operator:
     """Give records to a program, and take its lines."""
-    words = shlex.split(command) if isinstance(command, str) else list(command)
-    if not words:
-        raise UsageError("pipe needs a command.")
-    body = PerPartition(UserFunction(Pipe(words, env, check=check), "pipe", call_site()), has_effects=True)
+    try:
+        words = shlex.split(command) if isinstance(command, str) else list(command)
+    except ValueError as error:
+        raise UsageError(f"pipe cannot split {short(command)} as a shell would: {error}. Give a list.") from None
+    if not words or not all(isinstance(word, str) for word in words):
+        raise UsageError(f"pipe needs a command, as a text or as a list of texts, not {short(command)}.")
+    added = dict(env or {})
+    if not all(isinstance(text, str) for pair in added.items() for text in pair):
+        raise UsageError(f"pipe needs texts for environment variables, not {short(env)}.")
+    body = PerPartition(UserFunction(Pipe(words, added, check=check), "pipe", call_site()), has_effects=True)
     return engine.operator("pipe", body, (source,), partitions=source.partitions)
 
 

@@ -175,7 +175,7 @@ class Engine:
             try:
                 handle = self.session.submit(request)
             except BaseException:  # interrupted, perhaps behind the moment at which the job was on its way
-                self._call_off(job)
+                self.call_off(job)
                 raise
             for stage in stages:
                 if stage.spec.is_map:
@@ -187,7 +187,7 @@ class Engine:
         try:
             self.session.wait(handle.ended)
         except BaseException:  # Ctrl-C, a notebook's interrupt, a timeout of the user's
-            self._call_off(handle.request.id)
+            self.call_off(handle.request.id)
             raise
         problem = self._add_up(handle)
         if handle.failure is not None:
@@ -196,7 +196,8 @@ class Engine:
             raise problem
         return handle
 
-    def _call_off(self, job: JobId) -> None:
+    def call_off(self, job: JobId) -> None:
+        """Cancel a job whose result nobody waits for any more."""
         with contextlib.suppress(ContextClosed):
             self.session.cancel(job, "the program was interrupted")
 
@@ -281,22 +282,22 @@ class Engine:
         each = max(20, -(-SAMPLE_PER_PARTITION * partitioner.partitions // max(1, source.partitions)))
         draw = UserFunction(_Sampler(key.call, each), key.label, key.site)
         sampled = self.operator(
-            "sort_by",
+            key.label,
             PerPartition(draw, indexed=True),
             (source,),
             partitions=source.partitions,
             site=key.site,
         )
         weighted: list[tuple[Any, float]] = []
-        for chunk in self.records(sampled, "sort_by's sample of keys"):
+        for chunk in self.records(sampled, f"{key.label}'s sample of keys"):
             for seen, keys in chunk:
                 weighted += [(k, seen / len(keys)) for k in keys]
         try:
             partitioner.settle(weighted)
         except TypeError as error:
             raise TaskFailed(
-                f"these keys cannot be put in order: {error}\nin sort_by ({key.site}: {key.site.code})\nGive sort_by a key "
-                "that returns values of one kind."
+                f"these keys cannot be put in order: {error}\nin {key.label} ({key.site}: {key.site.code})\nGive a key that "
+                "returns values of one kind."
             ) from error
 
 

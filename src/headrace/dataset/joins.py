@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace.dataset.engine import Engine
-from headrace.dataset.keyed import PartitionFunction, cogroup
-from headrace.dataset.narrow import per_record
+from headrace.dataset.keyed import cogroup
 from headrace.execute import joining
 from headrace.plan.functions import UserFunction
 from headrace.plan.operators import Operator, PerRecord
@@ -20,12 +19,19 @@ def over_groups(
     name: str,
     function: Callable[[Any], Any],
     number: int | None,
-    partition: PartitionFunction | None = None,
+    *,
+    keeps_keys: bool = True,
 ) -> Operator:
-    """Group pairs by key, each input by itself, and make any number of records of each key's groups."""
-    grouped = cogroup(engine, sources, name, number, partition)
+    """Group pairs by key, each input by itself, and make any number of records of each key's groups.
+
+    Args:
+        keeps_keys: those records are pairs again, each with the key that it was made of.
+
+    """
+    grouped = cogroup(engine, sources, name, number)
     made = PerRecord("flat_map", UserFunction(function, name, grouped.site))
-    return engine.operator(name, made, (grouped,), partitions=grouped.partitions, partitioner=grouped.partitioner)
+    partitioner = grouped.partitioner if keeps_keys else None
+    return engine.operator(name, made, (grouped,), partitions=grouped.partitions, partitioner=partitioner)
 
 
 def outer_join(
@@ -54,14 +60,9 @@ def subtract(engine: Engine, source: Operator, other: Operator, number: int | No
 def intersection(engine: Engine, source: Operator, other: Operator) -> Operator:
     """Keep one of each record that both have."""
     sides = [_as_keys(engine, side, "intersection") for side in (source, other)]
-    return over_groups(engine, sides, "intersection", joining.in_both, None)
+    return over_groups(engine, sides, "intersection", joining.in_both, None, keeps_keys=False)
 
 
 def _as_keys(engine: Engine, source: Operator, name: str) -> Operator:
     """Turn records into keys of pairs that have no value."""
     return engine.operator(name, PerRecord("pair"), (source,), partitions=source.partitions)
-
-
-def key_of_each(engine: Engine, source: Operator, function: Callable[[Any], Any]) -> Operator:
-    """Pair every record with a key."""
-    return per_record(engine, source, "key_by", function)

@@ -95,15 +95,19 @@ def count_values(engine: Engine, source: Operator, name: str) -> Operator:
     return aggregate_keys(engine, source, name, Aggregate("count"))
 
 
-def group_by_key(engine: Engine, source: Operator, number: int | None, function: PartitionFunction | None) -> Operator:
+def group_by_key(
+    engine: Engine,
+    source: Operator,
+    number: int | None,
+    function: PartitionFunction | None,
+    name: str = "group_by_key",
+) -> Operator:
     """Gather the values of each key."""
     partitioner = partitioner_for(engine, [source], number, function)
     moved: Operator | Shuffle = source
     if source.partitioner != partitioner:
         moved = engine.shuffle(source, partitioner, grouped=True)
-    return engine.operator(
-        "group_by_key", Merge("group"), (moved,), partitions=partitioner.partitions, partitioner=partitioner
-    )
+    return engine.operator(name, Merge("group"), (moved,), partitions=partitioner.partitions, partitioner=partitioner)
 
 
 def partition_by(engine: Engine, source: Operator, number: int | None, function: PartitionFunction | None) -> Operator:

@@ -43,10 +43,10 @@ def sample(engine: Engine, source: Operator, fraction: float, seed: int | None, 
 def random_split(engine: Engine, source: Operator, weights: Sequence[float], seed: int | None) -> list[Operator]:
     """Deal records to several datasets."""
     numbers = [_fraction(weight, "each weight", math.inf) for weight in weights]
-    if not sum(numbers) > 0:
-        raise UsageError("random_split needs weights that are not all 0.")
-    chosen = _seed(seed)
     total = sum(numbers)
+    if not 0 < total < math.inf:
+        raise UsageError("random_split needs weights that are not all 0, and not so large that their sum overflows.")
+    chosen = _seed(seed)
     bounds = [0.0, *(below / total for below in accumulate(numbers))]
     bounds[-1] = max(bounds[-1], 1.0)
     return [

@@ -29,6 +29,7 @@ class Flow:
         origin: the operator that makes the chunks.
         steps: one per record-wise operator, innermost first.
         nodes: the operators that the steps stand for.
+        over: whether everything has been taken.
 
     """
 
@@ -36,6 +37,7 @@ class Flow:
         self.chunks, self.origin = chunks, origin
         self.steps: list[Step] = []
         self.nodes: list[Node] = []
+        self.over = False
         self._chunk: Sequence[Any] = ()
         self._cursor: Iterator[Any] = iter(())
 
@@ -59,6 +61,8 @@ class Flow:
                     stream = bottom = iter(chunk)
             yield stream
             _check_finished(bottom, chunk)
+        self.over = True
+        self._chunk = ()
 
     def records(self) -> Stream:
         """Give one iterator over the whole partition."""
@@ -69,6 +73,7 @@ class Flow:
         if not self.steps:
             for chunk in self.chunks:
                 yield chunk if isinstance(chunk, list) else list(chunk)
+            self.over = True
             return
         pace = Pace()
         for stream in self.streams():

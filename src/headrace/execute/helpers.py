@@ -9,6 +9,9 @@ from functools import reduce
 from itertools import chain
 from typing import Any
 
+from headrace.plan.functions import name_of
+from headrace.plan.hashing import has_nan, one_nan
+
 NOTHING: tuple[Any, ...] = ()  # the result of an empty partition, where a value could be anything
 
 
@@ -135,6 +138,11 @@ class KeyOf:
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function = function
 
+    @property
+    def words(self) -> str:
+        """What is applied."""
+        return f"{name_of(self.function)} of the key"
+
     def __call__(self, pair: Any) -> Any:
         """Apply it."""
         return self.function(pair[0])
@@ -144,11 +152,15 @@ class ValuesOf:
     """Gives a pair's value if its key is the one wanted."""
 
     def __init__(self, key: Any) -> None:
-        self.key = key
+        self.key, self.nan = key, has_nan(key)
 
     def __call__(self, pair: Any) -> tuple[Any, ...]:
         """Give it, or nothing."""
-        return (pair[1],) if pair[0] == self.key else ()
+        if self.nan:  # in lists, because those compare by identity first
+            found = [one_nan(pair[0])] == [one_nan(self.key)]
+        else:
+            found = pair[0] == self.key
+        return (pair[1],) if found else ()
 
 
 class Numbered:

@@ -8,7 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from headrace.execute.helpers import same as itself
+from headrace.plan.hashing import has_nan, one_nan
+
 RARE = 0.2  # a fraction below this is drawn by leaping over what is not
+FAR = 2.0**62  # a leap beyond any partition
 
 
 def chance_of(seed: int, partition: int) -> random.Random:
@@ -22,6 +26,11 @@ class Bernoulli:
     def __init__(self, fraction: float, seed: int) -> None:
         self.fraction, self.seed = fraction, seed
 
+    @property
+    def words(self) -> str:
+        """How much is taken."""
+        return f"{self.fraction:.4g} of the records"
+
     def __call__(self, partition: int, records: Iterator[Any]) -> Iterator[Any]:
         """Draw."""
         draw = chance_of(self.seed, partition).random
@@ -34,7 +43,7 @@ class Bernoulli:
         """Draw how many records to leap over: geometric, as if each had been tossed for."""
         miss = math.log1p(-self.fraction)
         while True:
-            leap = int(math.log(1.0 - draw()) / miss)
+            leap = int(min(math.log(1.0 - draw()) / miss, FAR))
             found = list(islice(records, leap, leap + 1))
             if not found:
                 return
@@ -46,6 +55,11 @@ class Poisson:
 
     def __init__(self, mean: float, seed: int) -> None:
         self.mean, self.seed = mean, seed
+
+    @property
+    def words(self) -> str:
+        """How much is taken."""
+        return f"each record {self.mean:.4g} times on the average"
 
     def __call__(self, partition: int, records: Iterator[Any]) -> Iterator[Any]:
         """Draw."""
@@ -59,6 +73,11 @@ class Between:
     def __init__(self, low: float, high: float, seed: int) -> None:
         self.low, self.high, self.seed = low, high, seed
 
+    @property
+    def words(self) -> str:
+        """How much is taken."""
+        return f"{self.high - self.low:.4g} of the records"
+
     def __call__(self, partition: int, records: Iterator[Any]) -> Iterator[Any]:
         """Draw."""
         draw, low, high = chance_of(self.seed, partition).random, self.low, self.high
@@ -71,16 +90,23 @@ class Stratified:
     def __init__(self, fractions: Mapping[Any, float], seed: int, *, replace: bool) -> None:
         self.fractions, self.seed, self.replace = dict(fractions), seed, replace
 
+    @property
+    def words(self) -> str:
+        """Of what something is taken."""
+        return f"of {len(self.fractions)} key{'s' * (len(self.fractions) != 1)}"
+
     def __call__(self, partition: int, records: Iterator[Any]) -> Iterator[Any]:
         """Draw."""
-        draw, fractions = chance_of(self.seed, partition).random, self.fractions
+        draw = chance_of(self.seed, partition).random
+        fractions = {one_nan(key): fraction for key, fraction in self.fractions.items()}
+        same: Callable[[Any], Any] = one_nan if any(map(has_nan, fractions)) else itself
         if self.replace:
             for pair in records:
-                for _ in range(poisson(fractions.get(pair[0], 0.0), draw)):
+                for _ in range(poisson(fractions.get(same(pair[0]), 0.0), draw)):
                     yield pair
         else:
             for pair in records:
-                if draw() < fractions.get(pair[0], 0.0):
+                if draw() < fractions.get(same(pair[0]), 0.0):
                     yield pair
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -36,17 +37,19 @@ class StatCounter:
     def _take(self, some: Sequence[Any]) -> None:
         mean = sum(some) / len(some)
         deviations = sum((value - mean) * (value - mean) for value in some)
-        self._add(len(some), mean, deviations, min(some), max(some))
+        self._add(len(some), mean, deviations, _extreme(min, some), _extreme(max, some))
 
     def _add(self, number: int, mean: Any, deviations: Any, least: Any, most: Any) -> None:
         if not number:
             return
-        total = self._number + number
+        before, self._number = self._number, self._number + number
+        if not before:
+            self._mean, self._deviations, self._least, self._most = mean, deviations, least, most
+            return
         gap = mean - self._mean
-        self._deviations = self._deviations + deviations + gap * gap * (self._number * number / total)
-        self._mean = (self._mean * self._number + mean * number) / total if self._number else mean
-        self._number = total
-        self._least, self._most = min(self._least, least), max(self._most, most)
+        self._deviations = self._deviations + deviations + gap * gap * before * number / self._number
+        self._mean = (self._mean * before + mean * number) / self._number
+        self._least, self._most = _extreme(min, (self._least, least)), _extreme(max, (self._most, most))
 
     def merge(self, value: Any) -> StatCounter:
         """Take one more number."""
@@ -92,11 +95,11 @@ class StatCounter:
 
     def stdev(self) -> Any:
         """Return the root of the variance."""
-        return self.variance() ** 0.5
+        return _root(self.variance())
 
     def sample_stdev(self) -> Any:
         """Return the root of the sample variance."""
-        return self.sample_variance() ** 0.5
+        return _root(self.sample_variance())
 
     def as_dict(self, sample: bool = False) -> dict[str, Any]:
         """Return all of it by name.
@@ -126,45 +129,57 @@ class StatCounter:
         )
 
 
+def _extreme(which: Callable[[Iterable[Any]], Any], values: Sequence[Any]) -> Any:
+    """Return the `min` or `max` of numbers; NaN if one of them is, wherever it stands."""
+    found = which(values)
+    return next((value for value in values if value != value), found)
+
+
+def _root(number: Any) -> Any:
+    return number.sqrt() if isinstance(number, Decimal) else number**0.5
+
+
 def extremes(records: Iterable[Any]) -> tuple[Any, Any] | None:
     """Return the least and the largest of what counts in a histogram; None if nothing does."""
-    counted = [record for record in records if counts(record)]
-    return (min(counted), max(counted)) if counted else None
+    counted = filter(counts, records)
+    for least in counted:
+        most = least
+        while some := list(islice(counted, BATCH)):
+            least, most = min(least, min(some)), max(most, max(some))
+        return least, most
+    return None
 
 
 def counts(value: Any) -> bool:
     """Whether a value counts in a histogram: None and NaN do not."""
-    return value is not None and not (isinstance(value, float) and math.isnan(value))
+    return value is not None and bool(value == value)
 
 
 class Bins:
     """Counts values between bounds; the last bin has its upper bound in it, the others do not."""
 
-    def __init__(self, bounds: Sequence[Any], step: Any) -> None:
-        self.bounds, self.step = bounds, step  # step: of evenly spaced bounds, or None
+    def __init__(self, bounds: Sequence[Any]) -> None:
+        self.bounds = bounds
 
     def __call__(self, records: Iterator[Any]) -> list[int]:
         """Count."""
-        bounds, step = self.bounds, self.step
+        bounds = self.bounds
         least, most, last = bounds[0], bounds[-1], len(bounds) - 2
         found = [0] * (last + 1)
-        for value in records:
-            if not counts(value) or not least <= value <= most:
-                continue
-            place = int((value - least) / step) if step else bisect_right(bounds, value) - 1
-            found[min(place, last)] += 1
+        for value in filter(counts, records):
+            if least <= value <= most:
+                found[min(bisect_right(bounds, value) - 1, last)] += 1
         return found
 
 
-def even_bounds(least: Any, most: Any, number: int) -> tuple[list[Any], Any]:
-    """Return the bounds of a number of equal bins, and their width: whole where that comes out even.
+def even_bounds(least: Any, most: Any, number: int) -> list[Any]:
+    """Return the bounds of a number of equally wide bins; whole ones where that comes out even.
 
-    >>> even_bounds(0, 50, 2)
-    ([0, 25, 50], 25)
+    >>> even_bounds(0, 50, 2), even_bounds(0, 3, 2)
+    ([0, 25, 50], [0, 1.5, 3])
     """
     if least == most or number == 1:
-        return [least, most], None
-    step = (most - least) // number if isinstance(least, int) and isinstance(most, int) else (most - least) / number
-    if step * number != most - least:
-        step = (most - least) * 1.0 / number
-    return [*(least + i * step for i in range(number)), most], step
+        return [least, most]
+    width = most - least
+    step = width // number if isinstance(width, int) and width % number == 0 else width / number
+    return [least, *(least + i * step for i in range(1, number)), most]

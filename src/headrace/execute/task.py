@@ -244,6 +244,7 @@ class TaskBody:
     def _gather(self, node: Node, partition: int) -> Iterator[list[Any]]:
         for number in _parts(node, 0, partition):
             yield from self._flow(_narrow(node, 0), number).lists()
+            self.flows = [flow for flow in self.flows if not flow.over]  # there may be thousands of partitions
 
     def _zip(self, node: Node, partition: int) -> Iterator[list[Any]]:
         left, right = (self._flow(_narrow(node, which), partition).records() for which in (0, 1))

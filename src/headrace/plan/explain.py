@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import functools
+from collections.abc import Collection, Iterator, Sequence
 
-from headrace.ids import StageId
-from headrace.plan.functions import name_of
-from headrace.plan.operators import Merge, Operator, PerPartition, PerRecord, ReadFiles, ReadRange, ReadSlices, Shuffle
+from headrace.ids import OperatorId, StageId
+from headrace.plan.functions import UserFunction, name_of
+from headrace.plan.operators import (
+    Cross,
+    Forward,
+    Gather,
+    Merge,
+    Operator,
+    PerPartition,
+    PerRecord,
+    ReadFiles,
+    ReadRange,
+    ReadSlices,
+    Shuffle,
+    SortWithin,
+)
 from headrace.plan.recovery import protection
 from headrace.plan.stages import ShuffleSink, Stage
 
@@ -28,8 +42,8 @@ def _stage(stage: Stage, finished: bool, copies: bool) -> Iterator[str]:
     tasks = "1 task" if spec.partitions == 1 else f"{spec.partitions} tasks"
     state = "; finished: reused" if finished else ""
     yield f"stage {spec.id} ({kind}, {tasks}{state})"
-    shown = [_operator(operator) for operator in stage.operators if not _is_finish(operator)]
-    yield f"  {'fused: ' if len(shown) > 1 else 'runs:  '}   {' -> '.join(shown)}"
+    shown = _chains(stage.operators)
+    yield f"  {'fused: ' if ' -> ' in shown or ' | ' in shown else 'runs:  '}   {shown}"
     reads = [f"shuffle {read}" for node in stage.program.nodes for read in node.reads if read is not None]
     if reads:
         yield f"  reads:    {', '.join(reads)}"
@@ -46,6 +60,27 @@ def _stage(stage: Stage, finished: bool, copies: bool) -> Iterator[str]:
     yield f"  recovery: {', '.join(c.recovery for c in how.cells)}, because {how.because}"
 
 
+def _chains(operators: Sequence[Operator]) -> str:
+    """Show what feeds what: a chain begins anew behind a bar, with the name of what it goes on from, if anything."""
+    text = ""
+    shown: dict[OperatorId, Operator] = {}  # what stands for an operator: itself, or the one that it only finishes
+    last: Operator | None = None
+    for operator in operators:
+        narrow = [edge.source for edge in operator.inputs if isinstance(edge, Forward)]
+        if _is_finish(operator) and narrow:
+            shown[operator.id] = shown[narrow[0].id]
+            continue
+        shown[operator.id] = operator
+        inputs = [shown[source.id] for source in narrow]
+        if last is not None and last not in inputs:
+            text += " | " + "".join(f"{source.name} -> " for source in inputs[:1])
+        elif last is not None:
+            text += " -> "
+        text += _operator(operator)
+        last = operator
+    return text
+
+
 def _is_finish(operator: Operator) -> bool:
     """Whether this only finishes what the operator before it, of the same name, began: no step of the user's."""
     return isinstance(operator.body, PerRecord) and operator.name != operator.body.kind
@@ -54,17 +89,35 @@ def _is_finish(operator: Operator) -> bool:
 def _operator(operator: Operator) -> str:
     body = operator.body
     keyed_by = [edge.keyed_by for edge in operator.inputs if isinstance(edge, Shuffle) and edge.keyed_by is not None]
-    if isinstance(body, PerRecord | PerPartition) and body.function is not None:
-        what = name_of(body.function.call)
+    if isinstance(body, PerRecord | PerPartition | SortWithin) and body.function is not None:
+        what = _applied(body.function)
+    elif isinstance(body, Gather | Cross):
+        what = _gathered(operator)
     elif isinstance(body, ReadFiles):
         files = len({split.path for splits in body.splits for split in splits})
         what = f"{files} file{'s' * (files != 1)}"
     elif isinstance(body, ReadSlices | ReadRange):
         what = f"{operator.partitions} slice{'s' * (operator.partitions != 1)}"
     elif isinstance(body, Merge) and body.aggregate is not None and body.aggregate.merge_combiners is not None:
-        what = name_of(body.aggregate.merge_combiners.call)
+        what = _applied(body.aggregate.merge_combiners)
     elif keyed_by:
-        what = name_of(keyed_by[0].call)
+        what = _applied(keyed_by[0])
     else:
-        return operator.name
-    return f"{operator.name}({what})"
+        what = ""
+    return f"{operator.name}({what})" if what else operator.name
+
+
+def _applied(function: UserFunction) -> str:
+    """Show a function; of ours, what it says of itself, because its name would tell nothing."""
+    call = function.call.func if isinstance(function.call, functools.partial) else function.call
+    if getattr(call, "__module__", "").startswith("headrace."):
+        return str(getattr(call, "words", ""))
+    return name_of(function.call)
+
+
+def _gathered(operator: Operator) -> str:
+    """Say which partitions of its inputs each partition of an operator reads."""
+    numbers = [edge.source.partitions for edge in operator.inputs]
+    if len(numbers) > 1:
+        return " x ".join(map(str, numbers)) + " partitions, each with each"
+    return f"{numbers[0]} partitions to {operator.partitions}, neighbours together"

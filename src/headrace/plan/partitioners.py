@@ -121,9 +121,7 @@ class RangePartitioner:
 
 def unordered(error: TypeError) -> ProgramError:
     """Say that keys are of kinds that cannot be compared, and what to do."""
-    return ProgramError(
-        f"these keys cannot be put in order: {error}. Give sort_by a key that returns values of one kind."
-    )
+    return ProgramError(f"these keys cannot be put in order: {error}. Give a key that returns values of one kind.")
 
 
 Partitioner = HashPartitioner | FunctionPartitioner | RangePartitioner

@@ -232,10 +232,14 @@ class Actions(Handle[T]):
         """
         actions.foreach_partition(self._engine, self._operator, f)
 
-    def to_local_iterator(self) -> Iterator[T]:
+    def to_local_iterator(self, prefetch_partitions: bool = False) -> Iterator[T]:
         """Iterate over all records, holding one partition at a time, each computed when it is come to.
+
+        Args:
+            prefetch_partitions: have the next partition computed meanwhile, and hold two.
 
         >>> next(ctx.range(10).to_local_iterator())
         0
+
         """
-        return actions.to_local_iterator(self._engine, self._operator)
+        return actions.to_local_iterator(self._engine, self._operator, prefetch=prefetch_partitions)

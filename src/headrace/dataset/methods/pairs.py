@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from headrace.dataset import aggregating, joins, keyed, sampling
+from headrace.dataset import aggregating, keyed, narrow, sampling
 from headrace.dataset.frames import action
 from headrace.dataset.keyed import PartitionFunction
 from headrace.dataset.methods.handle import Handle
@@ -159,8 +159,8 @@ class Pairs(Handle[T]):
         >>> sorted((k, list(group)) for k, group in ctx.range(5).group_by(lambda x: x % 2).collect())
         [(0, [0, 2, 4]), (1, [1, 3])]
         """
-        keyed_ = joins.key_of_each(self._engine, self._operator, f)
-        return self._then(keyed.group_by_key(self._engine, keyed_, num_partitions, partition_func))
+        pairs = narrow.per_record(self._engine, self._operator, "key_by", f)
+        return self._then(keyed.group_by_key(self._engine, pairs, num_partitions, partition_func, "group_by"))
 
     def partition_by(
         self: Pairs[tuple[K, V]], num_partitions: int | None = None, partition_func: PartitionFunction | None = None
