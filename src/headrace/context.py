@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from headrace.config import Config, parse_url
+from headrace.dataset.control import JobControl
 from headrace.dataset.engine import Engine
 from headrace.dataset.sources import Sources
 from headrace.errors import ClosureError
@@ -19,6 +20,7 @@ from headrace.loops.loop import Watcher
 from headrace.loops.session import Session, WorkerInfo
 from headrace.observe.onlookers import Onlookers
 from headrace.observe.printed import Printed
+from headrace.runtime.interrupts import held_interrupts
 
 T = TypeVar("T")
 ENVIRONMENT = "HEADRACE_URL"
@@ -38,7 +40,7 @@ class Connecting:
     progress: bool | None = None
 
 
-class Context(Sources):
+class Context(Sources, JobControl):
     """A connection to where work runs.  Makes datasets; closes with `close`, a `with` block, or the program."""
 
     def __init__(self, session: Session, onlookers: Onlookers) -> None:
@@ -129,13 +131,16 @@ class Context(Sources):
         ...
         headrace.errors.ContextClosed: this context is closed. Connect anew with headrace.connect().
         """
-        _open.discard(self)
         if os.getpid() != self._pid:
+            _open.discard(self)
+        if self not in _open:
             return
-        try:
-            self._session.close()
-        finally:
-            self._onlookers.close(self._session)
+        with held_interrupts():
+            try:
+                self._session.close()
+            finally:
+                _open.discard(self)
+                self._onlookers.close(self._session)
 
     def __enter__(self) -> Self:
         return self
@@ -180,6 +185,11 @@ def connect(url: str | None = None, *, progress: bool | None = None, watchers: I
     10
 
     """
+    with held_interrupts():  # of a run that has begun somebody must know, to end it
+        return _connect(url, progress, watchers)
+
+
+def _connect(url: str | None, progress: bool | None, watchers: Iterable[Watcher]) -> Context:
     config = parse_url(Connecting.url or url or os.environ.get(ENVIRONMENT) or "local://")
     wanted = Connecting.progress if Connecting.progress is not None else progress
     onlookers = Onlookers(wanted)

@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 
+from headrace.dataset.jobs import Jobs
 from headrace.errors import ContextClosed, TaskFailed, UsageError
 from headrace.execute.chunks import loads, main_classes
 from headrace.execute.current import current
@@ -56,6 +57,7 @@ class Engine:
         self._main_digest: Digest | None = None
         self._stored: set[Digest] = set()  # code that lies in the program's store
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
+        self.jobs = Jobs(session.cancel)
         self._lock = threading.RLock()  # several threads may run actions
 
     # Making operators.
@@ -185,7 +187,8 @@ class Engine:
     def finish(self, handle: JobHandle) -> JobHandle:
         """Wait for a job; raise what it failed with."""
         try:
-            self.session.wait(handle.ended)
+            with self.jobs.running(handle.request.id):
+                self.session.wait(handle.ended)
         except BaseException:  # Ctrl-C, a notebook's interrupt, a timeout of the user's
             self.call_off(handle.request.id)
             raise

@@ -1,0 +1,79 @@
+"""What a context lets its user do about jobs as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from headrace.dataset.engine import Engine
+from headrace.dataset.jobs import JobFuture, tag_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class JobControl:
+    """Groups, tags, cancelling, and actions in the background."""
+
+    _engine: Engine
+
+    def submit(self, action: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> JobFuture[R]:
+        """Run an action, or any function that runs some, in the background; several may run at once.
+
+        The future is one of `concurrent.futures`; its `cancel` also ends jobs that run already.
+
+        >>> future = ctx.submit(ctx.range(10).map(lambda x: x * x).top, 2)
+        >>> future.result()
+        [81, 64]
+        """
+        return self._engine.jobs.submit(action, *args, **kwargs)
+
+    def set_job_group(self, group_id: str, description: str = "", interrupt_on_cancel: bool = False) -> None:
+        """Put the jobs that this thread runs from now on into a group.
+
+        Args:
+            description: for people.
+            interrupt_on_cancel: has no meaning here: what is cancelled always ends within `cancel_grace=`.
+
+        >>> ctx.set_job_group("nightly", "the nightly counts")
+        >>> ctx.cancel_job_group("nightly")  # from another thread, while they run
+
+        """
+        del interrupt_on_cancel
+        self._engine.jobs.relabel(group=group_id, description=description)
+
+    def cancel_job_group(self, group_id: str) -> None:
+        """Cancel the jobs of a group that run now; whoever waits for one of them gets JobCancelled."""
+        self._engine.jobs.cancel(lambda labels: labels.group == group_id, f"group {group_id!r} was cancelled")
+
+    def add_job_tag(self, tag: str) -> None:
+        """Tag the jobs that this thread runs from now on, besides the tags that they have already.
+
+        >>> ctx.add_job_tag("report")
+        >>> ctx.get_job_tags()
+        {'report'}
+        >>> ctx.cancel_jobs_with_tag("report")  # from another thread, while they run
+        >>> ctx.remove_job_tag("report")
+        """
+        self._engine.jobs.relabel(tags=self._engine.jobs.labels.tags | {tag_of(tag)})
+
+    def remove_job_tag(self, tag: str) -> None:
+        """Tag the jobs that this thread runs from now on no longer so."""
+        self._engine.jobs.relabel(tags=self._engine.jobs.labels.tags - {tag_of(tag)})
+
+    def get_job_tags(self) -> set[str]:
+        """Return the tags of the jobs that this thread runs from now on."""
+        return set(self._engine.jobs.labels.tags)
+
+    def clear_job_tags(self) -> None:
+        """Tag the jobs that this thread runs from now on no longer."""
+        self._engine.jobs.relabel(tags=frozenset())
+
+    def cancel_jobs_with_tag(self, tag: str) -> None:
+        """Cancel the jobs with a tag that run now; whoever waits for one of them gets JobCancelled."""
+        wanted = tag_of(tag)
+        self._engine.jobs.cancel(lambda labels: wanted in labels.tags, f"jobs with the tag {tag!r} were cancelled")
+
+    def cancel_all_jobs(self) -> None:
+        """Cancel all jobs that run now; whoever waits for one of them gets JobCancelled."""
+        self._engine.jobs.cancel(lambda labels: True, "all jobs were cancelled")
