@@ -24,6 +24,7 @@ from headrace.loops.work import WorkerLoop, WorkerPorts
 from headrace.ports import Endpoint, Files, Flag, Peer, Phase
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.files import SystemFiles
+from headrace.runtime.interrupts import held_interrupts
 from headrace.runtime.place.evidence import anonymous_bytes
 from headrace.runtime.rundir import RunFolder
 from headrace.runtime.session import settle
@@ -276,6 +277,7 @@ class InlineSession:
         """End the run."""
         if not self._closed:
             self._closed = True
-            if self._worker is not None:
-                self._worker.close()
-            self._folder.remove()
+            with held_interrupts():
+                if self._worker is not None:
+                    self._worker.close()
+                self._folder.remove()

@@ -24,6 +24,7 @@ from headrace.runtime.channel.sockets import PATH_MAX, SocketNetwork
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.files import SystemFiles
 from headrace.runtime.gate import ThreadGate
+from headrace.runtime.interrupts import held_interrupts
 from headrace.runtime.place.processes import ProcessPlace
 from headrace.runtime.reactor import Reactor
 from headrace.runtime.rundir import RunFolder, for_sockets
@@ -200,31 +201,19 @@ class LocalSession:
         """End the run."""
         if os.getpid() != self._pid:
             return
-        with self._closing:
-            if self._closed:
-                return
-            self._closed = True
-            self._reactor.call_soon(self._begin_to_close)
-        interrupt = self._await_end()
-        self._place.shut()
-        self._network.shut()
-        self._reactor.close()
-        self._sockets.remove()
-        self._folder.remove()
-        if interrupt is not None:
-            raise interrupt
-
-    def _await_end(self) -> KeyboardInterrupt | None:
-        """Wait for the loop's thread; whoever presses Ctrl-C meanwhile waits no shorter, but the workers are ended."""
-        interrupt = None
-        while not self._over.is_set():
-            try:
-                self._over.wait()  # not `join`, which takes a thread for ended after an interrupt
-            except KeyboardInterrupt as error:
-                interrupt = error
-                self._reactor.call_soon(self._place.end_all)
-        self._thread.join()
-        return interrupt
+        with held_interrupts(lambda: self._reactor.call_soon(self._place.end_all)):
+            with self._closing:
+                if self._closed:
+                    return
+                self._closed = True
+                self._reactor.call_soon(self._begin_to_close)
+            self._over.wait()
+            self._thread.join()
+            self._place.shut()
+            self._network.shut()
+            self._reactor.close()
+            self._sockets.remove()
+            self._folder.remove()
 
     def _begin_to_close(self) -> None:
         self.controller.close()
