@@ -14,7 +14,7 @@ import pytest
 import headrace
 from headrace.context import Context
 from headrace.errors import JobCancelled
-from tests.real.help import Program, files_under, lines_of, run_folders, until, write
+from tests.real.help import Program, children, files_under, lines_of, run_folders, told, until, write
 
 LONG = """
 import os, sys, time, headrace
@@ -78,6 +78,52 @@ def test_ctrl_c_while_a_worker_does_not_listen(lair: Path) -> None:
     program = Program.script(source, lair)
     until(lambda: begun(lair), "both workers are at it")
     program.send(signal.SIGINT)
+    assert program.end() == -signal.SIGINT
+    program.leaves_nothing()
+
+
+MOMENTS = ["_place.close", "_place.shut", "_network.shut", "_reactor.close", "_folder.remove"]
+
+
+@pytest.mark.parametrize(
+    ("url", "moment"), [*(("local://?workers=2&", moment) for moment in MOMENTS), ("inline://?", "_folder.remove")]
+)
+def test_ctrl_c_while_a_context_is_closed_is_told_when_nothing_is_left(
+    url: str, moment: str, lair: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = children()
+    ctx = headrace.connect(f"{url}dir={lair}", progress=False)
+    assert ctx.range(10).sum() == 45
+    where, name = moment.split(".")
+    part = getattr(ctx._session, where)
+    real = getattr(part, name)
+
+    def press(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        real(*arguments)
+
+    monkeypatch.setattr(part, name, press)
+    with pytest.raises(KeyboardInterrupt):
+        ctx.close()
+    assert run_folders(lair) == []
+    assert children() == before
+    assert [line["what"] for line in told(ctx.run)].count("run done") == 1
+    ctx.close()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_while_connecting_leaves_a_run_that_is_ended_with_the_program(lair: Path) -> None:
+    source = """
+        import os, signal, headrace
+        from headrace.runtime.session import LocalSession
+        begin = LocalSession.__init__
+        def press(session, *arguments):
+            os.kill(os.getpid(), signal.SIGINT)
+            begin(session, *arguments)
+        LocalSession.__init__ = press
+        headrace.connect()
+        """
+    program = Program.script(source, lair)
     assert program.end() == -signal.SIGINT
     program.leaves_nothing()
 
