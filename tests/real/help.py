@@ -133,10 +133,10 @@ class Program:
             stderr=subprocess.PIPE,
             env=environment,
             cwd=cwd,
-            text=True,
+            bufsize=0,  # or lines that came together with the one that was read would be lost to `communicate`
             start_new_session=True,
         )
-        self._text = text
+        self._text = text.encode() if text is not None else None
         self.out = self.err = ""
 
     @classmethod
@@ -148,7 +148,7 @@ class Program:
     def line(self) -> str:
         """Wait for the next line that it prints."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline().rstrip("\n")
+        line = self.process.stdout.readline().decode().rstrip("\n")
         self.out += f"{line}\n"
         if not line and self.process.poll() is not None:
             self.end()
@@ -167,12 +167,12 @@ class Program:
     def end(self, seconds: float = PATIENCE) -> int:
         """Wait for its end; return its exit status."""
         try:
-            out, self.err = self.process.communicate(self._text, timeout=seconds)
+            out, err = self.process.communicate(self._text, timeout=seconds)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # faulthandler says where it hangs
-            out, self.err = self.process.communicate()
-            raise AssertionError(f"it hangs: {out}\n{self.err}") from None
-        self.out += out or ""
+            out, err = self.process.communicate()
+            raise AssertionError(f"it hangs: {out.decode()}\n{err.decode()}") from None
+        self.out, self.err = self.out + out.decode(errors="replace"), err.decode(errors="replace")
         return self.process.returncode
 
     def ok(self) -> str:
