@@ -93,7 +93,7 @@ def test_a_stopped_worker_is_suspected_copied_and_counted_once(lair: Path) -> No
 
 def test_a_worker_that_was_stopped_for_long_and_wakes_is_trusted_again() -> None:
     with headrace.connect(f"local://?workers=2&{FAST}", progress=False) as ctx:
-        ctx.range(2).count()
+        until(lambda: [worker.state for worker in ctx.workers()] == ["idle"] * 2, "both have started")
         victim = ctx.workers()[0]
         for _ in range(3):
             before = what(ctx).count("worker trusted again")
