@@ -155,7 +155,51 @@ def a_cached_partition_that_is_not_there_is_not_waited_for(make: Worlds) -> None
     come_to_an_end(world)
 
 
+def who_has_ended_is_not_asked_again_because_of_what_it_cached(make: Worlds) -> None:
+    """The input of a map task is lost while it runs; with its output comes a cached partition that needs no input."""
+    catalog = Catalog([Dataset(((1, Tree()),))], operators=[OperatorId(1)])
+    below = Tree(stages=(catalog.shuffle(catalog.datasets[0]),))
+    kept = Dataset(((1, Tree(OperatorId(1), below=(below,))),), OperatorId(1))
+    catalog.datasets += [kept, Dataset(((1, Tree(stages=(catalog.shuffle(kept),))),))]
+    world = make(catalog)
+    world.keep(OperatorId(1))
+    world.join()
+    world.join()
+    submit(world)
+    (writer,) = get_on(world)
+    world.suspect(writer.id)
+    hear(world, writer)
+    (reader,) = get_on(world)
+    world.destroy(writer.host)
+    world.lose_host(writer.host)
+    world.loop()
+    hear(world, reader)
+    come_to_an_end(world)
+
+
+def what_a_dead_worker_kept_is_not_counted_on(make: Worlds) -> None:
+    """It dies at a task that was to begin from its own memory, when what that was made of is lost already."""
+    world = one_shuffle(make, 1, cached=True)
+    (writer,) = get_on(world)
+    world.suspect(writer.id)
+    hear(world, writer)
+    (keeper,) = get_on(world)
+    hear(world, keeper)
+    assert world.actions[JobId(1)].ended == "done"
+    submit(world)
+    world.destroy(writer.host)
+    world.lose_host(writer.host)
+    world.join(keeper.host)
+    world.loop()
+    world.kill(keeper.id, "nobody")
+    world.bury(keeper.id)
+    world.loop()
+    come_to_an_end(world)
+
+
 SCENES = [
+    who_has_ended_is_not_asked_again_because_of_what_it_cached,
+    what_a_dead_worker_kept_is_not_counted_on,
     an_offer_that_a_commit_took_off_the_table_is_made_again,
     what_is_being_computed_again_is_not_once_its_job_has_ended,
     who_read_an_old_table_takes_nothing_away,

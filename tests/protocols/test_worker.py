@@ -180,6 +180,11 @@ class World(RuleBasedStateMachine):
             self.tell(worker.CalledOff((AttemptId(number),)))
         assert state.over or state.interrupted, "called off, and nothing came of it"
 
+    @precondition(lambda self: self.running())
+    @rule(twice=st.booleans())
+    def what_runs_is_called_off(self, twice: bool) -> None:
+        self.an_attempt_is_called_off(number=self.running()[0], twice=twice)
+
     @precondition(lambda self: self.attempts)
     @rule(data=st.data(), twice=st.booleans())
     def attempts_are_asked_back(self, data: st.DataObject, twice: bool) -> None:
@@ -201,11 +206,14 @@ class World(RuleBasedStateMachine):
         for _ in range(1 + twice):
             self.settle(commit.Settled(attempt, state.kept))
 
-    @rule(seldom=st.integers(0, 30))
+    @rule(seldom=st.integers(0, 9))
     def it_is_to_retire(self, seldom: int) -> None:
-        if seldom == 30:
-            self.retiring = True
-            self.tell(worker.Retiring())
+        if seldom == 9:
+            self.retire()
+
+    def retire(self) -> None:
+        self.retiring = True
+        self.tell(worker.Retiring())
 
     # What happens here.
 
@@ -239,9 +247,11 @@ class World(RuleBasedStateMachine):
         assert not (self.retiring and not self.running()) or self.left
 
     def teardown(self) -> None:
-        """Liveness: everything comes, bodies end, reports are answered, and nothing is left."""
+        """Liveness: everything comes, bodies end, reports are answered, and nothing is left, retiring or not."""
         if not hasattr(self, "worker") or sys.exception() is not None:
             return
+        if len(self.attempts) % 2:
+            self.retire()
         self.here |= set(THINGS)
         self.tell(worker.Supplied(THINGS))
         for _ in range(len(self.attempts) + 1):
@@ -249,7 +259,7 @@ class World(RuleBasedStateMachine):
                 self.the_body_ends(left_output=True)
         assert all(state.over for state in self.attempts.values())
         for attempt, state in sorted(self.attempts.items()):
-            state.kept = bool(state.kept)
+            state.kept = attempt % 2 == 1 if state.kept is None else state.kept
             self.settle(commit.Settled(attempt, state.kept))
             assert state.dropped
             assert state.discarded == (state.left_output and not state.kept)

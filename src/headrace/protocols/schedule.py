@@ -325,9 +325,6 @@ class Schedule:
             return [reopen, *again, *self._ended(event.attempt, event.now_ns), *self._offer([task]), discard]
         effects: list[Effect] = []
         self._forget(event.attempt)
-        for operator, partition in event.output.cached:
-            change = self.lineage.cached(OperatorId(operator), partition, attempt.worker)
-            effects += self._follow_to_the_end(change, "what it was for is cached", event.now_ns)
         self.troubles.committed(task)
         self.offered.pop(task, None)
         self.reopened.pop(task, None)
@@ -345,6 +342,9 @@ class Schedule:
             effects += self._fail(FailJob(jobs[0], "too large", why, task), event.now_ns)
         else:
             effects += self._result(jobs[0], event)
+        for operator, partition in event.output.cached:  # after its output: else this very task could run again
+            change = self.lineage.cached(OperatorId(operator), partition, attempt.worker)
+            effects += self._follow_to_the_end(change, "what it was for is cached", event.now_ns)
         for other in list(self.by_task.get(task, ())):
             effects += self._cancel(other, "another attempt was first", event.now_ns)
         return [*effects, settle, *self._release()]  # settled last: what came along was used by then
@@ -455,7 +455,7 @@ class Schedule:
         if self.workers.pop(event.worker, None) is None:
             return []  # known already, or it never joined
         self.suspects.discard(event.worker)
-        effects: list[Effect] = []
+        effects = self._follow(self.lineage.worker_lost(event.worker))  # first: what is offered must not count on it
         mine = sorted(attempt for attempt, state in self.attempts.items() if state.worker == event.worker)
         for attempt in mine:
             state = self.attempts[attempt]
@@ -468,7 +468,7 @@ class Schedule:
         for attempt in mine:
             if attempt in self.attempts:
                 effects += self._ended(attempt, event.now_ns)
-        return effects + self._follow(self.lineage.worker_lost(event.worker))
+        return effects
 
     def _host_gone(self, host: HostId, now_ns: int) -> list[Effect]:
         self.moved_ns = now_ns
