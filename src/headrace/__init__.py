@@ -20,15 +20,27 @@ if TYPE_CHECKING:
     from headrace.context import Context, connect
     from headrace.dataset import Dataset
     from headrace.execute.shared import Accumulator, Broadcast
+    from headrace.plan.levels import StorageLevel
 
 __version__ = version.VERSION
-__all__ = ["Accumulator", "Broadcast", "Context", "Dataset", "__version__", "connect", "errors", "testing"]
+__all__ = [
+    "Accumulator",
+    "Broadcast",
+    "Context",
+    "Dataset",
+    "StorageLevel",
+    "__version__",
+    "connect",
+    "errors",
+    "testing",
+]
 
 _WHERE = {
     "Accumulator": "headrace.execute.shared",
     "Broadcast": "headrace.execute.shared",
     "Context": "headrace.context",
     "Dataset": "headrace.dataset",
+    "StorageLevel": "headrace.plan.levels",
     "connect": "headrace.context",
 }
 

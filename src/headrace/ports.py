@@ -6,12 +6,13 @@ There are two sides.  Loops use ports whose answers come back as events, and not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NewType, Protocol
 
 from msgspec import Struct
 
 from headrace.ids import AttemptId, HostId, OperatorId, StageId, WorkerId
+from headrace.plan.levels import StorageLevel
 
 Bytes = bytes | bytearray | memoryview
 Peer = NewType("Peer", int)  # one channel to one process; a new channel to the same process is another peer
@@ -292,7 +293,7 @@ class MapOutput(Protocol):
 
 
 class CacheEntry(Protocol):
-    """A partition on its way into a worker's memory."""
+    """A partition on its way into a worker's keeping."""
 
     def add(self, frame: bytes) -> bool:
         """Keep one more frame; False if the partition does not fit and will not be kept."""
@@ -337,12 +338,12 @@ class TaskPort(Protocol):
         """Return a broadcast value, which this process reads once."""
         ...
 
-    def cached(self, operator: OperatorId, partition: int) -> Sequence[bytes] | None:
-        """Return a cached partition's frames, wherever they are; None if nobody has them."""
+    def cached(self, operator: OperatorId, partition: int) -> Iterable[Bytes] | None:
+        """Return a cached partition's frames, in pieces, wherever they are; None if nobody has them."""
         ...
 
-    def keep(self, operator: OperatorId, partition: int) -> CacheEntry | None:
-        """Begin to cache a partition in this worker's memory; None if it will not be kept."""
+    def keep(self, operator: OperatorId, partition: int, level: StorageLevel) -> CacheEntry | None:
+        """Begin to cache a partition; None if it will not be kept."""
         ...
 
     def scratch(self) -> Scratch:

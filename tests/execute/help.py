@@ -9,6 +9,7 @@ from typing import Any
 from headrace.execute.chunks import split_frames
 from headrace.execute.task import Finished, TaskBody
 from headrace.ids import AttemptId, OperatorId, StageId, TaskId
+from headrace.plan.levels import StorageLevel
 from headrace.plan.operators import Operator
 from headrace.plan.stages import Program, RecordsSink, ResultSink, compile_job, dump_program, load_program
 from headrace.ports import Bytes, Files, PartSource, Phase, TaskCancelled, WriteFile
@@ -187,7 +188,7 @@ class MemoryPort:
     def cached(self, operator: OperatorId, partition: int) -> Sequence[bytes] | None:
         return self.world.cache.get((operator, partition))
 
-    def keep(self, operator: OperatorId, partition: int) -> MemoryEntry | None:
+    def keep(self, operator: OperatorId, partition: int, level: StorageLevel) -> MemoryEntry | None:
         return MemoryEntry(self.world.cache, (operator, partition), self.world.cache_room)
 
     def scratch(self) -> MemoryScratch:

@@ -15,6 +15,7 @@ from headrace.dataset.methods.records import Records
 from headrace.dataset.methods.saving import Saving
 from headrace.errors import ClosureError
 from headrace.plan.explain import explain
+from headrace.plan.levels import StorageLevel
 from headrace.plan.partitioners import Partitioner
 from headrace.plan.stages import RecordsSink
 
@@ -36,8 +37,35 @@ class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[
         >>> ctx.range(10).cache().is_cached
         True
         """
-        self._engine.keep(self._operator)
+        return self.persist()
+
+    def persist(self, storage_level: StorageLevel = StorageLevel.MEMORY_ONLY) -> Dataset[T]:
+        """Keep the records when they are computed next; return this dataset.
+
+        What was kept by a worker that is lost is computed again, if it is needed.
+
+        Args:
+            storage_level: in the workers' memory as far as they fit, on their disks, or in memory and the rest on disk.
+
+        Raises:
+            UsageError: it is kept elsewhere already.
+
+        >>> from headrace import StorageLevel
+        >>> squares = ctx.range(4).map(lambda x: x * x).persist(StorageLevel.DISK_ONLY)
+        >>> squares.sum(), squares.get_storage_level()
+        (14, StorageLevel(use_disk=True, use_memory=False))
+
+        """
+        self._engine.keep(self._operator, storage_level)
         return self
+
+    def get_storage_level(self) -> StorageLevel | None:
+        """Return where the records are kept; None if they are not.
+
+        >>> ctx.range(4).get_storage_level() is None
+        True
+        """
+        return self._engine.cached.get(self._operator.id)
 
     def unpersist(self) -> Dataset[T]:
         """Forget what `cache` kept; return this dataset.

@@ -25,6 +25,7 @@ from headrace.loops.session import Session
 from headrace.plan.byvalue import ByValuePickler
 from headrace.plan.functions import PROTOCOL, Site, UserFunction, call_site, digest_of
 from headrace.plan.hashing import short
+from headrace.plan.levels import StorageLevel
 from headrace.plan.operators import (
     Aggregate,
     Body,
@@ -50,7 +51,7 @@ class Engine:
         self.config = session.config
         self._operators, self._stages, self._jobs = count(1), count(1), count(1)
         self._blocks, self._accumulator_numbers = count(1), count(1)
-        self.cached: set[OperatorId] = set()
+        self.cached: dict[OperatorId, StorageLevel] = {}
         self._cache_version = 0
         self._known: dict[StageId, int] = {}  # map stages that the controller has, by the version of `cached`
         self._main: dict[str, type] = {}
@@ -97,17 +98,26 @@ class Engine:
 
     # Keeping.
 
-    def keep(self, operator: Operator) -> None:
-        """Have a dataset kept in the workers' memory from its next computation on."""
+    def keep(self, operator: Operator, level: StorageLevel) -> None:
+        """Have a dataset kept from its next computation on.
+
+        Raises:
+            UsageError: it is kept elsewhere already.
+
+        """
+        if self.cached.get(operator.id, level) != level:
+            raise UsageError(
+                f"this dataset is kept in {self.cached[operator.id]} already. Call unpersist() before it is kept elsewhere."
+            )
         if operator.id not in self.cached:
-            self.cached.add(operator.id)
+            self.cached[operator.id] = level
             self._cache_version += 1
             self.session.keep(operator.id)
 
     def unkeep(self, operator: Operator) -> None:
         """Have a dataset forgotten."""
         if operator.id in self.cached:
-            self.cached.discard(operator.id)
+            del self.cached[operator.id]
             self._cache_version += 1
             self.session.uncache(operator.id)
 
@@ -152,6 +162,7 @@ class Engine:
             result_stage=StageId(next(self._stages)),
             name=name,
             cached=frozenset(self.cached),
+            levels=self.cached,
             known=known,
             has_effects=name in EFFECTS,
         )

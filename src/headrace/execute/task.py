@@ -318,7 +318,7 @@ class TaskBody:
     def _kept(self, node: Node, partition: int) -> Flow:
         found = self._port.cached(node.operator, partition)
         if found is not None:
-            return self._new((part.load() for data in found for part in split_frames([data])), node)
+            return self._new((part.load() for part in split_frames(found)), node)
         return self._new(self._keep(node, partition), node)
 
     def _keep(self, node: Node, partition: int) -> Iterator[list[Any]]:
@@ -330,7 +330,7 @@ class TaskBody:
             inner = self._flow(_narrow(node, which), partition - node.offsets[which])
         else:
             inner = self._new(self._source(node, partition), node)
-        entry = self._port.keep(node.operator, partition)
+        entry = self._port.keep(node.operator, partition, node.level)
         for batch in inner.lists():
             if entry is not None and not entry.add(frame(batch, len(batch))):
                 entry = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from headrace.errors import UsageError
 from headrace.execute.shared import read_broadcast
 from headrace.ids import AttemptId, HostId, OperatorId, StageId, TaskId
 from headrace.loops.data import BlocksLost, DataPlane, Stream
+from headrace.plan.levels import StorageLevel
 from headrace.ports import (
     BlockLost,
     Bytes,
@@ -174,12 +175,15 @@ class BodyPort:
 
     # Caching.
 
-    def cached(self, operator: OperatorId, partition: int) -> Sequence[bytes] | None:
-        """Return a cached partition's frames, from this worker's memory or another's."""
+    def cached(self, operator: OperatorId, partition: int) -> Iterable[Bytes] | None:
+        """Return a cached partition's frames, in pieces, from this worker or another."""
         shared = self._shared
         frames = shared.cache.get(operator, partition)
         if frames is not None:
             return frames
+        path = shared.cache.sound(operator, partition)
+        if path is not None:
+            return self._from_disk(path)
         for address in shared.find_cached(operator, partition):
             host = HostId(f"@{address}")  # a worker's memory is a host of its own: nobody else serves it
             try:
@@ -188,15 +192,22 @@ class BodyPort:
                 continue
         return None
 
-    def keep(self, operator: OperatorId, partition: int) -> CacheEntry | None:
-        """Begin to cache a partition in this worker's memory."""
-        entry = self._shared.cache.begin(operator, partition)
+    def _from_disk(self, path: str) -> Iterator[bytes]:
+        file = self._shared.files.open(path)
+        try:
+            yield from self._counted(read_range(file, 0, file.size, self._shared.data.piece_bytes))
+        finally:
+            file.close()
+
+    def keep(self, operator: OperatorId, partition: int, level: StorageLevel) -> CacheEntry | None:
+        """Begin to cache a partition, in this worker's memory or on its disk."""
+        entry = self._shared.cache.begin(operator, partition, level)
         self._entries.append(entry)
         return entry
 
     @property
     def kept(self) -> tuple[tuple[int, int], ...]:
-        """The partitions that this attempt left in memory."""
+        """The partitions that this attempt left in this worker's keeping."""
         return tuple(entry.key for entry in self._entries if entry.complete)
 
     # Writing.
@@ -273,6 +284,8 @@ class BodyPort:
         self._shared.gate.confirm()
         if self._scratch is not None:
             self._scratch.close()
+        for entry in self._entries:
+            entry.close()
 
 
 class Result:

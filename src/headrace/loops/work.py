@@ -130,7 +130,7 @@ class WorkerLoop:
         self.questions: dict[tuple[int, int], _Question] = {}
         self.retired = False
         memory = config.memory or MemoryConfig()
-        self.cache = Cache(memory.cache_bytes)
+        self.cache = Cache(memory.cache_bytes, ports.files, self.layout.own(host, worker_id))
         self.reader = BlockReader(ports.files, self.layout, host, self.cache)
         self.plane = DataPlane(self.loop, ports.clock, ports.network, self.reader, config.data, self._locate)
         self.shared = Machinery(

@@ -47,9 +47,9 @@ def _stage(stage: Stage, finished: bool, copies: bool) -> Iterator[str]:
     reads = [f"shuffle {read}" for node in stage.program.nodes for read in node.reads if read is not None]
     if reads:
         yield f"  reads:    {', '.join(reads)}"
-    kept = [node.name for node in stage.program.nodes if node.cached]
-    if kept:
-        yield f"  cached:   {', '.join(kept)}, in the workers' memory"
+    for level in dict.fromkeys(node.level for node in stage.program.nodes if node.cached):
+        kept = [node.name for node in stage.program.nodes if node.cached and node.level == level]
+        yield f"  cached:   {', '.join(kept)}, {'in' if level.use_memory else 'on'} {level}"
     sink = stage.program.sink
     if isinstance(sink, ShuffleSink):
         combine = ", combined on the map side first" if sink.combine else ""

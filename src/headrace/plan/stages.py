@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +20,7 @@ from msgspec import Struct, field
 from headrace.ids import Digest, OperatorId, StageId
 from headrace.plan.formats import Format
 from headrace.plan.functions import PROTOCOL, Site, UserFunction
+from headrace.plan.levels import StorageLevel
 from headrace.plan.operators import (
     Aggregate,
     Body,
@@ -49,6 +50,7 @@ class Node(Struct, frozen=True):
         parts: for each input, which of its partitions are read, where that is not the one of the same number.
         offsets: for a union, where each input's partitions begin in the result.
         cached: keep what it makes, and look there first.
+        level: where it is kept.
 
     """
 
@@ -62,6 +64,7 @@ class Node(Struct, frozen=True):
     offsets: tuple[int, ...]
     partitions: int
     cached: bool
+    level: StorageLevel = StorageLevel.MEMORY_ONLY
 
 
 class ShuffleSink(Struct, frozen=True):
@@ -170,10 +173,14 @@ class Stage(Struct, frozen=True):
         return dump_program(self.program)
 
 
+NO_LEVELS: Mapping[OperatorId, StorageLevel] = {}
+
+
 class _Builder(Struct):
     """Collects the nodes of one stage."""
 
     cached: frozenset[OperatorId]
+    levels: Mapping[OperatorId, StorageLevel]
     nodes: list[Node] = field(default_factory=list)
     places: dict[OperatorId, int] = field(default_factory=dict)
     operators: list[Operator] = field(default_factory=list)
@@ -223,6 +230,7 @@ class _Builder(Struct):
                 tuple(offsets) if _is_stacked(operator) else (),
                 operator.partitions,
                 operator.id in self.cached,
+                self.levels.get(operator.id, StorageLevel.MEMORY_ONLY),
             )
         )
 
@@ -234,12 +242,15 @@ def compile_job(
     result_stage: StageId,
     name: str,
     cached: frozenset[OperatorId] = frozenset(),
+    levels: Mapping[OperatorId, StorageLevel] = NO_LEVELS,
     known: Collection[StageId] = (),
     has_effects: bool = False,
 ) -> list[Stage]:
     """Cut a lineage graph into stages: parents first, the result stage last, each shuffle once.
 
     Args:
+        cached: datasets that are kept, and
+        levels: where, if not in memory.
         known: map stages that need not be made again, nor what only they read.
 
     """
@@ -251,7 +262,7 @@ def compile_job(
         operator, its_sink, stage_id, its_name, expanded = waiting.pop()
         if stage_id in done:
             continue
-        builder = _Builder(cached)
+        builder = _Builder(cached, levels)
         builder.add(operator)
         if not expanded:
             waiting.append((operator, its_sink, stage_id, its_name, True))

@@ -1,4 +1,4 @@
-"""Answering pulls: bytes of the blocks that lie on one host's disk or in one process's memory."""
+"""Answering pulls: bytes of the blocks that lie on one host's disk or are kept by one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BlockReader:
     """Reads blocks by name.
 
     Args:
-        cache: what this process keeps in memory, if it keeps anything.
+        cache: what this process keeps, if it keeps anything.
 
     """
 
@@ -41,21 +41,29 @@ class BlockReader:
             if part >= 0:
                 data, found = self.outputs.part(path, part)
                 return found.length, _range(data, found.offset, found.length, offset, limit)
-            file = self._files.open(path)
-            try:
-                return file.size, _range(file, 0, file.size, offset, limit)
-            finally:
-                file.close()
+            return self._whole(path, offset, limit)
         except FileNotFoundError:
             raise NoSuchBlock(f"{name} is not on host {self._host}") from None
         except (Broken, ValueError, OSError) as error:
             raise NoSuchBlock(f"{name} on host {self._host} cannot be read: {error}") from None
 
+    def _whole(self, path: str, offset: int, limit: int) -> tuple[int, bytes]:
+        file = self._files.open(path)
+        try:
+            return file.size, _range(file, 0, file.size, offset, limit)
+        finally:
+            file.close()
+
     def _cached(self, name: str, offset: int, limit: int) -> tuple[int, bytes]:
         _, operator, partition = name.split("/")
-        frames = self._cache.get(int(operator), int(partition)) if self._cache is not None else None
+        if self._cache is None:
+            raise NoSuchBlock(f"{name} is not kept here")
+        frames = self._cache.get(int(operator), int(partition))
         if frames is None:
-            raise NoSuchBlock(f"{name} is not in memory any more")
+            path = self._cache.path(int(operator), int(partition))
+            if path is None:
+                raise NoSuchBlock(f"{name} is not kept here any more")
+            return self._whole(path, offset, limit)
         return sum(map(len, frames)), _slice(frames, offset, limit)
 
 
