@@ -43,7 +43,10 @@ class JobControl:
         self._engine.jobs.relabel(group=group_id, description=description)
 
     def cancel_job_group(self, group_id: str) -> None:
-        """Cancel the jobs of a group that run now; whoever waits for one of them gets JobCancelled."""
+        """Cancel the jobs of a group that run now; whoever waits for one of them gets JobCancelled.
+
+        >>> ctx.cancel_job_group("nightly")
+        """
         self._engine.jobs.cancel(lambda labels: labels.group == group_id, f"group {group_id!r} was cancelled")
 
     def add_job_tag(self, tag: str) -> None:
@@ -58,22 +61,38 @@ class JobControl:
         self._engine.jobs.relabel(tags=self._engine.jobs.labels.tags | {tag_of(tag)})
 
     def remove_job_tag(self, tag: str) -> None:
-        """Tag the jobs that this thread runs from now on no longer so."""
+        """Tag the jobs that this thread runs from now on no longer so.
+
+        >>> ctx.remove_job_tag("report")
+        """
         self._engine.jobs.relabel(tags=self._engine.jobs.labels.tags - {tag_of(tag)})
 
     def get_job_tags(self) -> set[str]:
-        """Return the tags of the jobs that this thread runs from now on."""
+        """Return the tags of the jobs that this thread runs from now on.
+
+        >>> ctx.get_job_tags()
+        set()
+        """
         return set(self._engine.jobs.labels.tags)
 
     def clear_job_tags(self) -> None:
-        """Tag the jobs that this thread runs from now on no longer."""
+        """Tag the jobs that this thread runs from now on no longer.
+
+        >>> ctx.clear_job_tags()
+        """
         self._engine.jobs.relabel(tags=frozenset())
 
     def cancel_jobs_with_tag(self, tag: str) -> None:
-        """Cancel the jobs with a tag that run now; whoever waits for one of them gets JobCancelled."""
+        """Cancel the jobs with a tag that run now; whoever waits for one of them gets JobCancelled.
+
+        >>> ctx.cancel_jobs_with_tag("report")
+        """
         wanted = tag_of(tag)
         self._engine.jobs.cancel(lambda labels: wanted in labels.tags, f"jobs with the tag {tag!r} were cancelled")
 
     def cancel_all_jobs(self) -> None:
-        """Cancel all jobs that run now; whoever waits for one of them gets JobCancelled."""
+        """Cancel all jobs that run now; whoever waits for one of them gets JobCancelled.
+
+        >>> ctx.cancel_all_jobs()
+        """
         self._engine.jobs.cancel(lambda labels: True, "all jobs were cancelled")
