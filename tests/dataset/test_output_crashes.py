@@ -12,8 +12,9 @@ import pytest
 from headrace.dataset import outputs
 from headrace.runtime.files import SystemFiles
 
-JOB, PARTITIONS = 7, 3
+JOB = 7
 WINNERS = {0: 11, 1: 14, 2: 13}  # attempt 12 was a copy that lost; it has left its file aside, too
+NAMES = [f"part-{partition:05d}" for partition in WINNERS]
 LOSER = 12
 Commit = Callable[..., None]
 
@@ -80,13 +81,13 @@ def check(folder: Path, commit: Commit, *, overwrite: bool) -> None:
         aside, files = lay_aside(here), MortalFiles(steps)
         handle = SimpleNamespace(request=SimpleNamespace(id=JOB), winners=WINNERS)
         try:
-            commit(files, str(here), str(aside), handle, PARTITIONS, mine=not overwrite)
+            commit(files, str(here), str(aside), handle, NAMES, mine=not overwrite)
         except Killed:
             assert_whole_if_marked(here, overwrite=overwrite)
         else:
             assert (here / outputs.SUCCESS).exists()
             assert_whole_if_marked(here, overwrite=False)
-            assert steps > PARTITIONS + 1, "nothing was tried"
+            assert steps > len(NAMES) + 1, "nothing was tried"
             return
     raise AssertionError("it never ends")
 
@@ -94,7 +95,7 @@ def check(folder: Path, commit: Commit, *, overwrite: bool) -> None:
 def assert_whole_if_marked(folder: Path, *, overwrite: bool) -> None:
     if (folder / outputs.SUCCESS).exists():
         found = {path.name: path.read_text() for path in sorted(folder.glob("part-*"))}
-        new = {f"part-{partition:05d}": f"{partition} by {attempt}" for partition, attempt in WINNERS.items()}
+        new = {NAMES[partition]: f"{partition} by {attempt}" for partition, attempt in WINNERS.items()}
         old = {f"part-{partition:05d}": "old" for partition in range(5)}
         assert found == new or (overwrite and found == old), f"marked as whole, and is not: {found}"
 
