@@ -88,9 +88,10 @@ def test_any_text_cut_anywhere(text: str, how: dict[str, Any], cuts: list[int], 
         path = Path(folder, "file.csv")
         path.write_bytes(text.encode())
         if expected is None:
-            for attempt in (lambda: read_whole(path, format), lambda: read_cut(path, format, cuts)):
-                with pytest.raises(InputError, match=r"file.csv, line \d+: "):
-                    attempt()
+            with pytest.raises(InputError, match=r"file.csv, line \d+: "):
+                read_whole(path, format)
+            with pytest.raises(InputError, match=r"file.csv, line \d+: "):
+                read_cut(path, format, cuts)
             return
         assert read_whole(path, format) == expected
         assert read_cut(path, format, cuts) == expected
