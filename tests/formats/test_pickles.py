@@ -104,6 +104,15 @@ def test_a_file_of_ours_that_was_cut_off_anywhere_is_an_error(tmp_path: Path) ->
             assert str(caught.value).startswith(str(path))
 
 
+def test_a_packed_file_of_ours_that_was_cut_off_anywhere_is_an_error(tmp_path: Path) -> None:
+    packed = PACK["gzip"](written([[1, 2], ["three"]]))
+    path = tmp_path / "file.gz"
+    for length in range(len(packed)):  # at the last few, all records were there: only the packer's checksum is not
+        path.write_bytes(packed[:length])
+        with pytest.raises(InputError, match="truncated"):
+            read_whole(path, Pickles())
+
+
 def test_any_changed_byte_is_noticed(tmp_path: Path) -> None:
     data = written([[1, 2], ["three"], [4.0] * 5])
     path = tmp_path / "file"

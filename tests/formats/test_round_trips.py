@@ -27,7 +27,7 @@ JSON = st.recursive(
     PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=2), max_leaves=4
 )
 ROWS = st.lists(st.text("ab,;\"'\n\r é", max_size=6), min_size=1, max_size=3)
-RECORDS = {
+RECORDS: dict[str, st.SearchStrategy[Any]] = {
     "text": st.lists(LINES, max_size=12),
     "json": st.lists(JSON, max_size=12),
     "csv": st.lists(ROWS, max_size=12),
@@ -86,7 +86,7 @@ def ctx(request: pytest.FixtureRequest) -> Iterator[Context]:
 def test_what_is_saved_is_read_again(
     ctx: Context, kind: str, data: st.DataObject, slices: int, least: int | None, codec: str | None
 ) -> None:
-    records = data.draw(RECORDS[kind])
+    records: list[Any] = data.draw(RECORDS[kind])
     with tempfile.TemporaryDirectory() as top:
         save(kind, ctx.parallelize(records, slices), f"{top}/out", codec)
         ending = ENDINGS[kind] + (SUFFIX[codec] if codec else "")
@@ -98,7 +98,7 @@ def test_what_is_saved_is_read_again(
 @given(data=st.data(), seed=st.integers(0, 1000), codec=st.sampled_from([None, "gzip"]))
 @settings(max_examples=8)
 def test_and_in_a_simulated_world_with_faults(kind: str, data: st.DataObject, seed: int, codec: str | None) -> None:
-    records = data.draw(RECORDS[kind])
+    records: list[Any] = data.draw(RECORDS[kind])
     with (
         tempfile.TemporaryDirectory() as top,
         headrace.connect(f"sim://?workers=3&hosts=2&seed={seed}&faults=all&split=7B", progress=False) as ctx,
@@ -111,13 +111,14 @@ def test_and_in_a_simulated_world_with_faults(kind: str, data: st.DataObject, se
 
 @formats
 def test_with_worker_processes(local: Context, kind: str, tmp_path: Path) -> None:
-    records: list[Any] = {
+    every: dict[str, list[Any]] = {
         "text": [f"line {i}" for i in range(1000)],
         "json": [{"i": i, "é": [None, i / 7]} for i in range(1000)],
         "csv": [[str(i), 'a "b"\n,c' * (i % 3)] for i in range(1000)],
         "named csv": [{"a": str(i), "b": 'a "b"\n,c'} for i in range(1000)],
         "pickle": [(i, {i}, b"x") for i in range(1000)],
-    }[kind]
+    }
+    records = every[kind]
     for codec in (None, "gzip"):
         folder = f"{tmp_path}/{codec}"
         save(kind, local.parallelize(records, 3).filter(lambda record: bool(record)), folder, codec)
