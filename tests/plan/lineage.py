@@ -14,8 +14,11 @@ from headrace.plan.operators import (
     Aggregate,
     Body,
     CoGroup,
+    Columns,
+    Cross,
     Edge,
     Forward,
+    Gather,
     Merge,
     Operator,
     PerPartition,
@@ -23,8 +26,12 @@ from headrace.plan.operators import (
     ReadRange,
     ReadSlices,
     RecordKind,
+    Rows,
+    Runs,
     Shuffle,
+    SortWithin,
     Union,
+    Zip,
 )
 from headrace.plan.partitioners import HashPartitioner, Partitioner
 
@@ -80,6 +87,22 @@ class Lineage:
     def partitions(self, source: Operator, function: Callable[..., Any], *, indexed: bool = False) -> Operator:
         taken = user(function, "map_partitions")
         return self.operator("map_partitions", PerPartition(taken, indexed), [source], source.partitions)
+
+    def gathered(self, source: Operator, number: int) -> Operator:
+        return self._reading("coalesce", Gather(), [Forward(source, Runs(source.partitions, number))], number)
+
+    def crossed(self, left: Operator, right: Operator) -> Operator:
+        edges = [Forward(left, Rows(right.partitions)), Forward(right, Columns(right.partitions))]
+        return self._reading("cartesian", Cross(), edges, left.partitions * right.partitions)
+
+    def zipped(self, left: Operator, right: Operator) -> Operator:
+        return self.operator("zip", Zip(), [left, right], left.partitions)
+
+    def sorted_within(self, source: Operator, key: Callable[[Any], Any], *, descending: bool = False) -> Operator:
+        return self.operator("sort within", SortWithin(user(key), descending), [source], source.partitions)
+
+    def _reading(self, name: str, body: Body, edges: list[Forward], partitions: int) -> Operator:
+        return Operator(OperatorId(next(self._operators)), name, call_site(), body, tuple(edges), partitions)
 
     def union(self, *sources: Operator, zipped: bool = False) -> Operator:
         number = sources[0].partitions if zipped else sum(source.partitions for source in sources)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.ids import OperatorId, StageId
-from headrace.plan.operators import Forward, Operator, Union
+from headrace.plan.operators import Cross, Forward, Gather, Operator, Union
 from headrace.plan.stages import Reads, RecordsSink, Stage, compile_job
 from tests.plan.lineage import Lineage
 
@@ -18,19 +18,27 @@ Held = set[tuple[OperatorId, int]]
 
 @st.composite
 def graphs(draw: st.DrawFn) -> tuple[Operator, list[Operator]]:
-    """Draw a graph with unions of both kinds, shuffles, and inputs that are read more than once."""
+    """Draw a graph with unions of both kinds, shuffles, inputs read more than once, and others than the own partition's."""
     make = Lineage()
     made = [make.numbers(range(6), draw(st.integers(1, 3))) for _ in range(draw(st.integers(1, 2)))]
     for _ in range(draw(st.integers(1, 9))):
         one = draw(st.sampled_from(made))
         alike = [other for other in made if other.partitions == one.partitions]
-        match draw(st.sampled_from(["map", "union", "zip", "shuffle", "cogroup"])):
+        match draw(st.sampled_from(["map", "union", "zip", "shuffle", "cogroup", "gather", "cross", "pair up"])):
             case "map":
                 made.append(make.record(one, "filter", bool))
             case "union":
                 others = draw(st.lists(st.sampled_from(made), min_size=1, max_size=2))
                 if one.partitions + sum(other.partitions for other in others) <= 24:
                     made.append(make.union(one, *others))
+            case "gather":
+                made.append(make.gathered(one, draw(st.integers(1, one.partitions))))
+            case "cross":
+                right = draw(st.sampled_from(made))
+                if one.partitions * right.partitions <= 24:
+                    made.append(make.crossed(one, right))
+            case "pair up":
+                made.append(make.zipped(one, draw(st.sampled_from(alike))))
             case "zip":
                 made.append(make.union(one, draw(st.sampled_from(alike)), zipped=True))
             case "shuffle":
@@ -51,6 +59,15 @@ def really_needs(operator: Operator, partition: int, held: Held) -> set[StageId]
     for edge in operator.inputs:
         if not isinstance(edge, Forward):
             needed.add(edge.stage)
+        elif isinstance(operator.body, Gather):
+            before, after = edge.source.partitions, operator.partitions
+            for number in range(before):
+                if partition * before // after <= number < (partition + 1) * before // after:
+                    needed |= really_needs(edge.source, number, held)
+        elif isinstance(operator.body, Cross):
+            left, right = (e.source for e in operator.inputs)
+            pairs = [(row, column) for row in range(left.partitions) for column in range(right.partitions)]
+            needed |= really_needs(edge.source, pairs[partition][edge is operator.inputs[1]], held)
         elif isinstance(operator.body, Union) and not operator.body.zipped:
             if offset <= partition < offset + edge.source.partitions:
                 needed |= really_needs(edge.source, partition - offset, held)

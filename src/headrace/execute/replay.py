@@ -10,22 +10,27 @@ from headrace.ports import Scratch
 
 
 class Replay:
-    """Keeps lists of records, and gives them back in the order in which they came, any number of times."""
+    """Keeps lists of records, and gives them back in the order in which they came, any number of times.
+
+    Attributes:
+        held_bytes: about what is in memory.
+
+    """
 
     def __init__(self, budget: int, scratch: Callable[[], Scratch]) -> None:
         self._budget, self._scratch = budget, scratch
         self._held: list[list[Any]] = []
-        self._bytes = 0
+        self.held_bytes = 0
         self._places: list[tuple[int, int]] = []  # of frames in the scratch file: offset and length
 
     def add(self, batch: list[Any]) -> None:
         """Keep some more."""
         self._held.append(batch)
-        self._bytes += sizeof(batch)
-        if self._bytes > self._budget:
+        self.held_bytes += sizeof(batch)
+        if self.held_bytes > self._budget:
             self._places += [self._scratch().append(frame(held, len(held))) for held in self._held]
             self._held.clear()
-            self._bytes = 0
+            self.held_bytes = 0
 
     def lists(self) -> Iterator[list[Any]]:
         """Give everything; in one list if it is all in memory."""

@@ -46,6 +46,9 @@ class StatCounter:
         if not before:
             self._mean, self._deviations, self._least, self._most = mean, deviations, least, most
             return
+        if isinstance(mean, Decimal) != isinstance(self._mean, Decimal):  # which do not mix with floats
+            mean, deviations = float(mean), float(deviations)
+            self._mean, self._deviations = float(self._mean), float(self._deviations)
         gap = mean - self._mean
         self._deviations = self._deviations + deviations + gap * gap * before * number / self._number
         self._mean = (self._mean * before + mean * number) / self._number

@@ -6,7 +6,8 @@ simulation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Generator, Iterator
 from itertools import islice, product, zip_longest
 from typing import Any
 
@@ -80,7 +81,10 @@ class TaskBody:
         task = Current(self._port, self._task, self._attempt)
         with running(task):
             self._port.enter("compute")
-            records = self._sink(self._flow(len(self._program.nodes) - 1, self._task.partition))
+            try:
+                records = self._sink(self._flow(len(self._program.nodes) - 1, self._task.partition))
+            finally:
+                self._close()
         updates = dumps(task.updates) if task.updates else b""
         if len(updates) > UPDATES_BYTES_MAX:
             raise ProgramError(
@@ -88,6 +92,13 @@ class TaskBody:
                 "large as records, and collect or reduce those."
             )
         return Finished(records, updates)
+
+    def _close(self) -> None:
+        """End what was not taken to its end, now: a file may be open in it, or another program running."""
+        for flow in reversed(self.flows):
+            if isinstance(flow.chunks, Generator):
+                with contextlib.suppress(Exception):  # of user code, while nobody wants its records any more
+                    flow.chunks.close()
 
     # From sources to the tip.
 
@@ -125,10 +136,14 @@ class TaskBody:
 
     def _per_partition(self, body: PerPartition, flow: Flow, partition: int) -> Iterator[list[Any]]:
         call, records = body.function.call, flow.records()
-        result = call(partition, records) if body.indexed else call(records)
-        for batch in Pace().lists(iter(result)):
-            yield batch
-            self._port.pause()
+        result = iter(call(partition, records) if body.indexed else call(records))
+        try:
+            for batch in Pace().lists(result):
+                yield batch
+                self._port.pause()
+        finally:
+            if isinstance(result, Generator):
+                result.close()
 
     def _source(self, node: Node, partition: int) -> Iterator[list[Any]]:
         body = node.body
