@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from headrace.errors import InputError, ProgramError
+from headrace.context import Context
+from headrace.errors import InputError, ProgramError, TaskFailed
 from headrace.execute.formats import pieces
 from headrace.execute.formats.json_lines import JsonLinesWriter
 from headrace.plan.formats import JsonLines
@@ -134,3 +135,16 @@ def test_a_record_that_is_no_json_is_shown(record: object) -> None:
     with pytest.raises(ProgramError, match="cannot be written as JSON") as caught:
         JsonLinesWriter().encode([{}, record])
     assert "Map it to" in str(caught.value)
+
+
+def test_what_is_told_of_a_broken_line_is_the_line_and_not_how_it_was_read(inline: Context, tmp_path: Path) -> None:
+    (tmp_path / "file.jsonl").write_text("{}\n{\n")
+    (tmp_path / "file.utf16").write_bytes(b"\xff\xfe\x00")
+    for broken in (
+        inline.json_lines(tmp_path / "file.jsonl"),
+        inline.csv(tmp_path / "file.utf16", encoding="utf-16"),
+    ):
+        with pytest.raises(TaskFailed) as caught:
+            broken.collect()
+        assert str(caught.value).strip().startswith(f"{tmp_path}/file")
+        assert "Traceback" not in str(caught.value)

@@ -30,7 +30,12 @@ SUMMARY = 4000  # characters of what an exception says of itself
 GROUP = 5  # exceptions of a group that are told
 CHAIN = 10  # exceptions that led to each other that are told, the latest
 PAIRWISE = {"keys", "values", "map_values", "flat_map_values"}
-BORROWED = {"heapq"}  # library code in Python that our own loops call: its frames are ours where we called it
+BORROWED = {"heapq", "json", "codecs", "encodings"}  # library code that our loops call: its frames are ours where we do
+    "heapq",
+    "json",
+    "codecs",
+    "encodings",
+}  # library code in Python that our own loops call: its frames are ours where we called it
 Found = tuple[str, Site, str | None]  # the operator, the line that defined it, and what it was given
 
 
@@ -121,7 +126,7 @@ def user_frames(error: BaseException) -> str:
         for summary, (frame, _) in zip(
             traceback.extract_tb(raised.__traceback__), traceback.walk_tb(raised.__traceback__), strict=True
         ):
-            ours = _is_ours(frame) or (ours and frame.f_globals.get("__name__") in BORROWED)
+            ours = _is_ours(frame) or (ours and _package(frame) in BORROWED)
             if not ours:
                 frames.append(summary)
         if frames or (told and raised is error):
@@ -129,6 +134,10 @@ def user_frames(error: BaseException) -> str:
                 "".join(traceback.format_list(frames)) + (f"{_summary(raised)}\n" if raised is not error else "")
             )
     return "\nwhich led to:\n\n".join(told)
+
+
+def _package(frame: types.FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _is_ours(frame: types.FrameType) -> bool:

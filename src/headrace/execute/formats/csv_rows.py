@@ -29,6 +29,7 @@ from headrace.execute.formats.pieces import Input, blocks
 from headrace.plan.formats import Csv, Dialect
 from headrace.plan.hashing import short
 
+ROWS = 1024  # at once: a row is several objects, and more of them leave the cache of the processor
 SENTINEL = "\n"  # read where a row may begin, it is a row without fields
 
 
@@ -55,7 +56,7 @@ def _rows(source: Input, format: Csv, start: int, stop: int) -> Iterator[tuple[l
 
     last = stop == source.size
     reader = csv.reader(chain(chain.from_iterable(lines()), () if last else (SENTINEL,)), **_arguments(format.dialect))
-    pace = Pace()
+    pace = Pace(ROWS)
     held: list[list[Any]] = []
     while True:
         try:
