@@ -31,11 +31,6 @@ GROUP = 5  # exceptions of a group that are told
 CHAIN = 10  # exceptions that led to each other that are told, the latest
 PAIRWISE = {"keys", "values", "map_values", "flat_map_values"}
 BORROWED = {"heapq", "json", "codecs", "encodings"}  # library code that our loops call: its frames are ours where we do
-    "heapq",
-    "json",
-    "codecs",
-    "encodings",
-}  # library code in Python that our own loops call: its frames are ours where we called it
 Found = tuple[str, Site, str | None]  # the operator, the line that defined it, and what it was given
 
 
