@@ -9,7 +9,7 @@ import operator
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import headrace
 from headrace.context import Context
@@ -27,6 +27,11 @@ def sources(ctx: Context) -> None:
     assert_type(ctx.range(3), Dataset[int])
     ctx.parallelize(3)  # type: ignore[arg-type]
     ctx.text_file(3)  # type: ignore[arg-type]
+    assert_type(ctx.whole_text_files("a"), Dataset[tuple[str, str]])
+    assert_type(ctx.binary_files("a"), Dataset[tuple[str, bytes]])
+    assert_type(ctx.binary_records("a", 4), Dataset[bytes])
+    assert_type(ctx.csv("a", delimiter=";"), Dataset[list[Any]])
+    assert_type(ctx.csv("a", header=True), Dataset[dict[Any, Any]])
     with headrace.connect("inline://") as inner:
         assert_type(inner, Context)
 
