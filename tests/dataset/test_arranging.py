@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +15,11 @@ import headrace
 from headrace import testing
 from headrace.context import Context
 from headrace.errors import TaskFailed, UsageError
+from headrace.protocols.schedule_words import JobCancelled
 from tests.dataset.arrangements import STEPS, Step, build
 from tests.dataset.data import VALUES, Parts, bag, flat, glom, in_parts, lay_out
+from tests.dataset.watch import TasksRun
+from tests.real.help import until
 
 
 @pytest.fixture(scope="module")
@@ -127,19 +133,38 @@ def test_what_was_dealt_by_key_stays_so_only_where_keys_stay(ctx: Context) -> No
         assert arranged.partitioner is None
 
 
-@pytest.mark.parametrize("prefetch", [False, True])
-def test_a_local_iterator_computes_no_more_than_it_is_asked_for_and_one_ahead(ctx: Context, prefetch: bool) -> None:
-    met = ctx.accumulator(0)
+class Cancelled:
+    """A watcher that hears of jobs that are cancelled."""
 
-    def meet(x: int) -> int:
-        met.add(1)
-        return x
+    def __init__(self) -> None:
+        self.jobs: list[int] = []
 
-    dataset = ctx.range(12, num_slices=4).map(meet)
-    assert list(dataset.to_local_iterator(prefetch_partitions=prefetch)) == list(range(12))
-    assert met.value == 12
-    iterator = dataset.to_local_iterator(prefetch)
-    assert [next(iterator) for _ in range(4)] == [0, 1, 2, 3]
-    assert met.value == 18
-    iterator.close()  # type: ignore[attr-defined]  # a generator
-    assert dataset.count() == 12, "what was begun ahead and is not wanted any more is in nobody's way"
+    def __call__(self, machine: str, event: Any, effects: list[Any]) -> None:
+        if isinstance(event, JobCancelled):
+            self.jobs.append(event.job)
+
+
+def stuck(x: int) -> int:
+    if x >= 2:
+        time.sleep(600)
+    return x
+
+
+def test_a_local_iterator_computes_what_is_come_to_and_one_partition_ahead_if_asked() -> None:
+    run, cancelled = TasksRun(), Cancelled()
+    with headrace.connect("local://?workers=2", progress=False, watchers=[run, cancelled]) as ctx:
+        dataset = ctx.range(12, num_slices=4)
+        for prefetch in (False, True):
+            assert list(dataset.to_local_iterator(prefetch_partitions=prefetch)) == list(range(12))
+            assert run.partitions() == [0, 1, 2, 3]
+            iterator = dataset.to_local_iterator(prefetch)
+            assert next(iterator) == 0
+            until(partial(run.has_begun, 1 + prefetch), "the next partition is begun, if it may be")
+            assert [next(iterator) for _ in range(3)] == [1, 2, 3]
+            until(partial(run.has_begun, 2 + prefetch), "and the one behind it")
+            assert run.partitions() == [0, 1, 2][: 2 + prefetch]
+        assert cancelled.jobs == []
+        iterator = ctx.range(4, num_slices=2).map(stuck).to_local_iterator(True)
+        assert next(iterator) == 0
+        iterator.close()  # type: ignore[attr-defined]  # a generator
+        until(lambda: cancelled.jobs, "what was begun ahead is not wanted any more")

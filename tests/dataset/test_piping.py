@@ -47,6 +47,10 @@ def test_what_a_program_passes_on_comes_back_line_by_line(ctx: Context, parts: P
     assert found == [[line for record in part for line in lines(record)] for part in parts]
 
 
+def test_lines_that_come_in_pieces_are_put_together(ctx: Context) -> None:
+    assert ctx.range(100_000, num_slices=1).pipe("cat").collect() == list(map(str, range(100_000)))
+
+
 def test_megabytes_are_written_before_anything_is_read(ctx: Context) -> None:
     first = python(
         "import sys; sys.stdout.write('x' * 3_000_000 + '\\n'); sys.stdout.write(str(len(sys.stdin.read())))"

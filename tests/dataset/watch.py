@@ -18,6 +18,10 @@ class TasksRun:
             if isinstance(effect, claims.Claimed):
                 self.tasks.append((effect.task.stage, effect.task.partition))
 
+    def has_begun(self, number: int) -> bool:
+        """Whether so many attempts were claimed since the last call of one of the others."""
+        return len(self.tasks) == number
+
     def stages(self) -> list[int]:
         """List the stages that ran since the last call, in order."""
         tasks, self.tasks = self.tasks, []

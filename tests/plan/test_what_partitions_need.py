@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.ids import OperatorId, StageId
@@ -16,15 +16,21 @@ RESULT = StageId(900)
 Held = set[tuple[OperatorId, int]]
 
 
+KINDS = ["map", "union", "zip", "shuffle", "cogroup", "gather", "cross", "pair up"]
+NARROW = ["map", "union", "gather", "gather", "cross", "cross", "pair up"]
+
+
 @st.composite
-def graphs(draw: st.DrawFn) -> tuple[Operator, list[Operator]]:
+def graphs(draw: st.DrawFn, kinds: list[str] = KINDS) -> tuple[Operator, list[Operator]]:
     """Draw a graph with unions of both kinds, shuffles, inputs read more than once, and others than the own partition's."""
     make = Lineage()
     made = [make.numbers(range(6), draw(st.integers(1, 3))) for _ in range(draw(st.integers(1, 2)))]
+    if kinds is NARROW:
+        made = [make.merged("as is", make.moved(one, draw(st.integers(2, 4)))) for one in made]
     for _ in range(draw(st.integers(1, 9))):
         one = draw(st.sampled_from(made))
         alike = [other for other in made if other.partitions == one.partitions]
-        match draw(st.sampled_from(["map", "union", "zip", "shuffle", "cogroup", "gather", "cross", "pair up"])):
+        match draw(st.sampled_from(kinds)):
             case "map":
                 made.append(make.record(one, "filter", bool))
             case "union":
@@ -104,6 +110,26 @@ def test_the_scheduler_knows_what_each_partition_reads(
         operator = tip if number == RESULT else tips[number]
         for partition in range(operator.partitions):
             assert told_of(stage, partition, held) == really_needs(operator, partition, held)
+
+
+@given(graphs(NARROW), st.data())
+@settings(max_examples=150)
+def test_it_knows_which_cached_partitions_others_are_gathered_from(
+    graph: tuple[Operator, list[Operator]], data: st.DataObject
+) -> None:
+    tip, made = graph
+    shuffled = [operator for operator in made if not any(isinstance(edge, Forward) for edge in operator.inputs)]
+    cached = {*shuffled, *data.draw(st.sets(st.sampled_from(made), max_size=2))}
+    held: Held = {
+        (operator.id, partition)
+        for operator in sorted(cached, key=lambda operator: operator.id)
+        for partition in data.draw(st.sets(st.integers(0, operator.partitions - 1)))
+    }
+    *_, stage = compile_job(
+        tip, RecordsSink(), result_stage=RESULT, name="test", cached=frozenset(o.id for o in cached)
+    )
+    for partition in range(tip.partitions):
+        assert told_of(stage, partition, held) == really_needs(tip, partition, held)
 
 
 @given(graphs(), st.data())
