@@ -102,6 +102,14 @@ def test_zip_needs_partitions_and_records_that_match(ctx: Context) -> None:
         ragged.collect()
 
 
+def test_a_cartesian_with_more_than_the_budget_has_every_pair() -> None:
+    with headrace.connect("inline://?memory=16MB", progress=False) as ctx:
+        wide = ctx.range(60_000, num_slices=1).map(lambda x: (x, b"x" * 300))
+        pairs = ctx.range(3, num_slices=1).cartesian(wide).map(lambda pair: pair[0] * 1_000_000 + pair[1][0])
+        found = pairs.collect()
+    assert sorted(found) == [one * 1_000_000 + x for one in range(3) for x in range(60_000)]
+
+
 @pytest.mark.parametrize("number", [0, -1, 1.5, None, "2"])
 def test_numbers_of_partitions_are_checked_where_they_are_given(ctx: Context, number: int) -> None:
     dataset = ctx.range(4, num_slices=2)

@@ -46,6 +46,20 @@ def through_a_function(ctx: Context, _: Path) -> Dataset[Any]:
     return ctx.parallelize([(1, 2)], 1).partition_by(2, abs).combine_by_key(abs, max, min)
 
 
+def arranged(ctx: Context, _: Path) -> Dataset[Any]:
+    words = ctx.parallelize("abc", 3).pipe("tr a-z A-Z")
+    few = words.sample(False, 0.25, 1).coalesce(2)
+    return few.cartesian(few.map(str.lower).zip(few).cache()).zip_with_unique_id()
+
+
+def ordered(ctx: Context, _: Path) -> Dataset[Any]:
+    pairs = ctx.parallelize([(1, 2)], 1).sample_by_key(True, {1: 2.0}, 3)
+    return pairs.repartition_and_sort_within_partitions(2, keyfunc=abs).full_outer_join(pairs, 2).repartition(3)
+
+
+UPPER = "parallelize(3 slices) -> pipe(tr a-z A-Z) -> sample(0.25 of the records)"
+FEW = "coalesce(3 partitions to 2, neighbours together)"
+PAIRED = "zip(map and coalesce) -> cartesian(2 of coalesce x 2 of zip) -> zip_with_unique_id"
 CASES: list[tuple[Callable[[Context, Path], Dataset[Any]], str]] = [
     (
         word_count,
@@ -122,11 +136,42 @@ CASES: list[tuple[Callable[[Context, Path], Dataset[Any]], str]] = [
         f"""\
         stage 1 (map, 1 task)
           runs:     parallelize(1 slice)
-          shuffles: to 2 partitions by function(2)
+          shuffles: to 2 partitions by abs modulo 2
           recovery: {BOTH}
         stage 2 (result, 2 tasks)
           fused:    partition_by -> combine_by_key(min)
           reads:    shuffle 1
+          result:   collect
+          recovery: {BOTH}""",
+    ),
+    (
+        arranged,
+        f"""\
+        stage 1 (result, 4 tasks)
+          fused:    {UPPER} -> {FEW} -> map(str.lower) -> {PAIRED}
+          cached:   zip, in the workers' memory
+          result:   collect
+          recovery: re-run, because its functions have effects, so a task is re-run if lost but never copied""",
+    ),
+    (
+        ordered,
+        f"""\
+        stage 1 (map, 1 task)
+          fused:    parallelize(1 slice) -> sample_by_key(of 1 key)
+          shuffles: to 2 partitions by hash(2)
+          recovery: {BOTH}
+        stage 2 (map, 1 task)
+          fused:    parallelize(1 slice) -> sample_by_key(of 1 key)
+          shuffles: to 2 partitions by hash(2)
+          recovery: {BOTH}
+        stage 3 (map, 2 tasks)
+          fused:    partition_by -> repartition_and_sort_within_partitions(abs of the key) -> full_outer_join -> repartition
+          reads:    shuffle 1, shuffle 2
+          shuffles: to 3 partitions, in turn
+          recovery: {BOTH}
+        stage 4 (result, 3 tasks)
+          runs:     repartition
+          reads:    shuffle 3
           result:   collect
           recovery: {BOTH}""",
     ),

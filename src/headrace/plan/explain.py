@@ -20,7 +20,9 @@ from headrace.plan.operators import (
     ReadSlices,
     Shuffle,
     SortWithin,
+    Zip,
 )
+from headrace.plan.partitioners import FunctionPartitioner, Partitioner
 from headrace.plan.recovery import protection
 from headrace.plan.stages import ShuffleSink, Stage
 
@@ -53,7 +55,7 @@ def _stage(stage: Stage, finished: bool, copies: bool) -> Iterator[str]:
     sink = stage.program.sink
     if isinstance(sink, ShuffleSink):
         combine = ", combined on the map side first" if sink.combine else ""
-        yield f"  shuffles: to {sink.partitioner.partitions} partitions by {sink.partitioner}{combine}"
+        yield f"  shuffles: to {sink.partitioner.partitions} partitions{_dealt(sink.partitioner)}{combine}"
     else:
         yield f"  result:   {spec.name}"
     how = protection(stage, copies=copies)
@@ -91,7 +93,7 @@ def _operator(operator: Operator) -> str:
     keyed_by = [edge.keyed_by for edge in operator.inputs if isinstance(edge, Shuffle) and edge.keyed_by is not None]
     if isinstance(body, PerRecord | PerPartition | SortWithin) and body.function is not None:
         what = _applied(body.function)
-    elif isinstance(body, Gather | Cross):
+    elif isinstance(body, Gather | Cross | Zip):
         what = _gathered(operator)
     elif isinstance(body, ReadFiles):
         files = len({split.path for splits in body.splits for split in splits})
@@ -117,7 +119,18 @@ def _applied(function: UserFunction) -> str:
 
 def _gathered(operator: Operator) -> str:
     """Say which partitions of its inputs each partition of an operator reads."""
-    numbers = [edge.source.partitions for edge in operator.inputs]
-    if len(numbers) > 1:
-        return " x ".join(map(str, numbers)) + " partitions, each with each"
-    return f"{numbers[0]} partitions to {operator.partitions}, neighbours together"
+    sources = [edge.source for edge in operator.inputs]
+    match operator.body:
+        case Zip():
+            return " and ".join(source.name for source in sources)
+        case Cross():
+            return " x ".join(f"{source.partitions} of {source.name}" for source in sources)
+    return f"{sources[0].partitions} partitions to {operator.partitions}, neighbours together"
+
+
+def _dealt(partitioner: Partitioner) -> str:
+    """Say how a shuffle deals what it is given."""
+    if isinstance(partitioner, FunctionPartitioner):
+        applied = _applied(partitioner.function)
+        return f" by {applied} modulo {partitioner.partitions}" if applied else ", in turn"
+    return f" by {partitioner}"
