@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 SEEDS ?= 100
 MINUTES ?= 5
 
-.PHONY: demo test lint types unit chaos bench wheel clean
+.PHONY: demo test lint types unit coverage chaos bench wheel clean
 
 demo: $(INSTALLED)
 	$(BIN)/headrace demo
@@ -21,6 +21,9 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 unit: $(INSTALLED)
+	$(BIN)/pytest --numprocesses auto --dist loadfile
+
+coverage: $(INSTALLED)
 	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report term:skip-covered
 
 wheel: $(INSTALLED)

@@ -90,7 +90,7 @@ class Cache:
 
     def put(self, key: Key, frames: list[bytes], level: StorageLevel = StorageLevel.MEMORY_ONLY) -> None:
         """Keep a partition in memory that was made room for."""
-        self._drop(key)
+        self.drop(key)
         self._kept[key] = frames
         self._levels[key] = level
         self._count(key, sum(map(len, frames)))
@@ -106,6 +106,7 @@ class Cache:
 
     def store(self, key: Key) -> None:
         """A partition's file is there."""
+        self._drop(key)
         self._stored.add(key)
 
     def _path(self, key: Key) -> str:
