@@ -346,8 +346,26 @@ def _borders(tip: Operator, cached: frozenset[OperatorId]) -> list[int]:
     return found
 
 
-def _reads(tip: Operator, cached: frozenset[OperatorId], partition: int, first: int) -> Reads:
-    """Say what one partition needs.  Chains are walked, not recursed into, unless they branch."""
+Known = dict[
+    tuple[OperatorId, int], Reads
+]  # what operators need that were met before, each from one first partition on
+
+
+def _reads(
+    tip: Operator, cached: frozenset[OperatorId], partition: int, first: int, known: Known | None = None
+) -> Reads:
+    """Say what one partition needs.
+
+    Chains are walked, not recursed into, unless they branch; what two branches have in common is told once.
+    """
+    known = {} if known is None else known
+    place = (tip.id, first)
+    if place not in known:
+        known[place] = _found(tip, cached, partition, first, known)
+    return known[place]
+
+
+def _found(tip: Operator, cached: frozenset[OperatorId], partition: int, first: int, known: Known) -> Reads:
     operator = tip
     while True:
         cut = operator.id if operator.id in cached else None
@@ -364,7 +382,10 @@ def _reads(tip: Operator, cached: frozenset[OperatorId], partition: int, first: 
         if cut is None and not stages and len(narrow) == 1:
             operator, first = narrow[0], starts[0]
             continue
-        below = tuple(_reads(source, cached, partition, start) for source, start in zip(narrow, starts, strict=True))
+        found = [_reads(source, cached, partition, start, known) for source, start in zip(narrow, starts, strict=True)]
+        below = tuple({id(reads): reads for reads in found}.values())
+        if cut is None and not stages and len(below) == 1:
+            return below[0]
         return Reads(cut, first, stages, below)
 
 

@@ -9,7 +9,9 @@ Source: Zaharia et al., "Resilient Distributed Datasets" (2012), sections 2.3 an
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -409,10 +411,12 @@ def _begun_from(spec: StageSpec, operator: OperatorId, partition: int) -> set[in
 
 
 def _segment(spec: StageSpec, partition: int) -> Reads:
-    for segment in spec.segments:
-        if partition < segment.stop:
-            return segment.reads
-    raise AssertionError(f"stage {spec.id} has no partition {partition}")
+    place = bisect_right(spec.segments, partition, key=_first) - 1
+    assert 0 <= partition < spec.segments[place].stop, f"stage {spec.id} has no partition {partition}"
+    return spec.segments[place].reads
+
+
+_first = attrgetter("first")
 
 
 def _tasks(stage: _Stage, partitions: Iterable[int]) -> Iterator[TaskId]:
