@@ -188,7 +188,8 @@ class Fetch:
             case Lacking(place=place, why=why):
                 return [] if self.states[place].complete else self._lose((place,), why)
             case Broken(address=address, now_ns=now):
-                return self._broken(address, now)
+                self._give_up(address)
+                return self._go(now)
             case Ticked(now_ns=now):
                 return self._ticked(now)
         raise AssertionError(f"{type(event).__name__} is not an event of this protocol")
@@ -249,7 +250,8 @@ class Fetch:
         self._advance()
         return [Give(event.place, event.offset), *self._go(event.now_ns)]
 
-    def _broken(self, address: str, now_ns: int) -> list[Effect]:
+    def _give_up(self, address: str) -> None:
+        """Expect nothing more from an address; somebody else may serve its host."""
         for host in self.hosts.values():
             if host.address == address:
                 host.address, host.avoid = "", address
@@ -257,7 +259,6 @@ class Fetch:
             if state.asked and state.asked_of == address:
                 self.held -= state.asked
                 state.asked = 0
-        return self._go(now_ns)
 
     def _ticked(self, now_ns: int) -> list[Effect]:
         effects: list[Effect] = []
@@ -267,8 +268,8 @@ class Fetch:
                 effects.append(Locate(host_id, host.avoid))
         silent = {s.asked_of for s in self.states[self.head :] if s.asked and now_ns - s.asked_ns >= PULL_AGAIN_NS}
         for address in sorted(silent):
-            effects += self._broken(address, now_ns)  # somebody else may serve that host
-        return effects
+            self._give_up(address)
+        return effects + self._go(now_ns) if silent else effects
 
     def _lose(self, places: tuple[int, ...], why: str) -> list[Effect]:
         self.lost = True
