@@ -50,6 +50,7 @@ def one(kind: str, seed: int) -> None:
     else:
         import pytest
 
+        os.environ["HEADRACE_TEST_PROFILE"] = "chaos"
         status = pytest.main(["-q", "-x", "-m", "slow", f"--timeout={LIMIT_S}", "tests"])
         if status == pytest.ExitCode.INTERRUPTED:  # for lack of time; the first to fail would have ended it
             print("slow: there was no time for all of them; to run them: " + command("slow", 0))

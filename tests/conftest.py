@@ -16,10 +16,13 @@ from headrace.context import Context
 BOOKS = Path(__file__).parents[1] / "examples" / "books"
 SHARED = Path(os.environ.get("HEADRACE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
-settings.register_profile(
-    "headrace", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+# What is tried is the same in every run of `make test`; `make chaos` tries something else each time.
+TRIED = settings(
+    deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
-settings.load_profile("headrace")
+settings.register_profile("headrace", TRIED, derandomize=True)
+settings.register_profile("chaos", TRIED)
+settings.load_profile(os.environ.get("HEADRACE_TEST_PROFILE", "headrace"))
 
 
 def pytest_configure() -> None:
