@@ -14,8 +14,6 @@ T = TypeVar("T")
 U = TypeVar("U")
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-W = TypeVar("W")
-C = TypeVar("C")
 
 
 class Actions(Handle[T]):

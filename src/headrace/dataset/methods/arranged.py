@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from headrace.dataset import arranging, narrow, sampling
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-W = TypeVar("W")
-C = TypeVar("C")
 
 
 class Arranged(Handle[T]):

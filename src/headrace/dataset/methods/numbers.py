@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from headrace.dataset import actions, numbers
@@ -11,11 +11,6 @@ from headrace.dataset.methods.handle import Handle
 from headrace.execute.statistics import StatCounter
 
 T = TypeVar("T")
-U = TypeVar("U")
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-W = TypeVar("W")
-C = TypeVar("C")
 
 
 class Numbers(Handle[T]):

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-U = TypeVar("U")
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-W = TypeVar("W")
 C = TypeVar("C")
 
 

@@ -17,7 +17,6 @@ U = TypeVar("U")
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 W = TypeVar("W")
-C = TypeVar("C")
 
 
 class Records(Handle[T]):
