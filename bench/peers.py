@@ -64,7 +64,13 @@ def spark() -> Run:
     from pyspark import SparkConf, SparkContext
 
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    conf = SparkConf().setMaster(f"local[{WORKERS}]").set("spark.ui.enabled", "false").set("spark.driver.memory", "4g")
+    conf = (
+        SparkConf()
+        .setMaster(f"local[{WORKERS}]")
+        .set("spark.ui.enabled", "false")
+        .set("spark.ui.showConsoleProgress", "false")
+        .set("spark.driver.memory", "4g")
+    )
     context = SparkContext.getOrCreate(conf.set("spark.driver.bindAddress", "127.0.0.1"))
     context.setLogLevel("ERROR")
 

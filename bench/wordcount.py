@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import headrace
 from bench import peers
@@ -48,7 +49,13 @@ def measure(library: Library, report: Report, rounds: int) -> None:
         report.row(name, alone / middle(seconds[name]), "times its speed", reach=reach)
     ours = middle(seconds[add])
     for name, run in peers.available(report):
-        took = middle(in_turn(max(1, min(3, rounds)), {name: lambda run=run: run(library, right)})[name])  # type: ignore[misc]
+        try:
+            took = middle(in_turn(max(1, min(3, rounds)), {name: partial(run, library, right)})[name])
+        except Exception as error:  # a peer that fails is told, and does not end the measurement
+            report.note(
+                f"{name}: failed with {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            )
+            continue
         report.row(f"{name} ({took:.2f} s)", alone / took, f"times its speed; {took / ours:.1f} times our time")
 
 
