@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.execute import combine
+from headrace.execute.chunks import split_frames
 from headrace.execute.groups import Group
 from headrace.execute.helpers import BLOCK, join_groups
 from tests.execute.data import BUDGETS, PARTITIONS, PIECES, canonical, flat, gathered, keyed_parts
@@ -135,3 +138,29 @@ def test_values_that_travel_together_arrive_like_others(data: st.DataObject, num
     make = Lineage()
     result = flat(World(budget, 64).records(make.record(make.grouped(make.slices(parts), number), "map", each)))
     assert {canonical(key): values for key, values in result} == gathered(flat(parts))
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.lists(st.integers(), max_size=30)), max_size=8), st.integers(1, 9))
+def test_groups_travel_in_frames_of_bounded_length(groups: list[tuple[str, list[int]]], most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(combine, "CHUNK_RECORDS", most)
+        frames = [
+            part.load()
+            for data in combine.group_frames([key for key, _ in groups], [values for _, values in groups])
+            for part in split_frames([data])
+        ]
+    for _, lists in frames:
+        assert 0 < sum(map(len, lists)) < 2 * most
+    found = [
+        (key, value) for keys, lists in frames for key, values in zip(keys, lists, strict=True) for value in values
+    ]
+    assert found == [(key, value) for key, values in groups for value in values]
+
+
+def test_large_records_of_one_key_do_not_travel_in_one_frame() -> None:
+    make = Lineage()
+    parts = [[("k", f"{number}{'x' * 3_000_000}") for number in range(12)]]
+    world = World()
+    assert flat(world.records(make.record(make.grouped(make.slices(parts), 1), "map", lambda p: len(p[1])))) == [12]
+    (output,) = world.outputs.values()
+    assert max(len(part.data) for pieces in output.parts for part in split_frames([pieces])) < 16_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +43,20 @@ def test_every_pairing_in_order(left: Side, right: Side, budget: int) -> None:
         by_key.setdefault(key, []).append(pair)
     assert by_key == oracle(left, right)
     assert {repr(key) for key, _ in pairs} == {repr(key) for key in oracle(left, right)}
+
+
+def test_keys_without_a_partner_are_not_remembered() -> None:
+    """Else a left side larger than memory would be held, key by key."""
+    left = (([number], [number]) for number in range(200_000))
+    scratch = MemoryScratch()
+    tracemalloc.start()
+    try:
+        pairs = list(join(left, columns([[(5, 0), (7.0, 1)]]), 1 << 30, lambda: scratch))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert pairs == [(5, (5, 0)), (7, (7, 1))]
+    assert most < 1_000_000
 
 
 @pytest.mark.parametrize("key", [[1], {}, (1, [2])])

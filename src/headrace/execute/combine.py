@@ -16,7 +16,17 @@ from itertools import islice
 from typing import Any
 
 from headrace.errors import KeyProblem, ProgramError
-from headrace.execute.chunks import CHUNK_BYTES, CHUNK_RECORDS, COLUMNS, NAN_KEYS, Frame, frame, sizeof, split_frames
+from headrace.execute.chunks import (
+    CHUNK_BYTES,
+    CHUNK_RECORDS,
+    COLUMNS,
+    GROUPED,
+    NAN_KEYS,
+    Frame,
+    frame,
+    sizeof,
+    split_frames,
+)
 from headrace.execute.flow import Stream
 from headrace.execute.kernels import (
     BUCKETS,
@@ -271,6 +281,24 @@ def column_frames(keys: list[Any], values: list[Any], flags: int = COLUMNS) -> I
     for at in range(0, len(keys), number):
         some = (keys[at : at + number], values[at : at + number])
         yield frame(some, len(some[0]), flags)
+
+
+def group_frames(keys: Iterable[Any], lists: Iterable[list[Any]]) -> Iterator[bytes]:
+    """Pickle keys and their lists of values, some thousands of values to a frame; a longer list goes in pieces."""
+    some_keys: list[Any] = []
+    some_lists: list[list[Any]] = []
+    held = 0
+    for key, values in zip(keys, lists, strict=True):
+        for at in range(0, len(values), CHUNK_RECORDS):
+            piece = values[at : at + CHUNK_RECORDS]
+            some_keys.append(key)
+            some_lists.append(piece)
+            held += len(piece)
+            if held >= CHUNK_RECORDS:
+                yield from column_frames(some_keys, some_lists, COLUMNS | GROUPED)
+                some_keys, some_lists, held = [], [], 0
+    if some_keys:
+        yield from column_frames(some_keys, some_lists, COLUMNS | GROUPED)
 
 
 def columns_of(pairs: list[Any]) -> Columns:

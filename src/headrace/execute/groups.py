@@ -96,17 +96,13 @@ class GroupTable:
         if part.flags & LISTS:
             self._add_lists(keys, values)
         elif part.flags & GROUPED:
-            self._extend(keys, values, place)
+            self.add_groups(keys, values, place)
         else:
             self._append(keys, values, place)
 
     def add_columns(self, keys: list[Any], values: list[Any], place: int = 0) -> None:
         """Append values to the groups of their keys, which have not been through a shuffle just now."""
         self._append(keys if plain(keys) else list(map(one_nan, keys)), values, place)
-
-    def add_lists(self, keys: list[Any], values: list[list[Any]], place: int = 0) -> None:
-        """Append lists of values to the groups of their keys."""
-        self._extend(keys, values, place)
 
     def _append(self, keys: list[Any], values: list[Any], place: int) -> None:
         pairs = zip(keys, values, strict=True)
@@ -132,7 +128,8 @@ class GroupTable:
                 self._table[key].extend(lists[0])
         self._grown(keys, sizeof(values, 6))
 
-    def _extend(self, keys: list[Any], values: list[list[Any]], place: int) -> None:
+    def add_groups(self, keys: list[Any], values: list[list[Any]], place: int = 0) -> None:
+        """Append lists of values, which become the table's own, to the groups of their keys."""
         table = self._table
         for key, more in zip(keys, values, strict=True):
             if key not in table:

@@ -30,7 +30,7 @@ def join(
     for keys, values in right:
         _enter(table, keys, values)
         held += sizeof(values)
-        each = ENTRY_BYTES + LIST_BYTES + sizeof(keys) // max(1, len(keys))
+        each = 2 * ENTRY_BYTES + LIST_BYTES + sizeof(keys) // max(1, len(keys))
         if held + len(table) * each > budget // 2:
             yield from _on_disk(left, right, table, GroupTable(2, budget // 2, scratch))
             return
@@ -49,17 +49,17 @@ def _enter(table: Table, keys: list[Any], values: list[Any]) -> None:
 
 
 def _past(table: Table, keys: list[Any], values: list[Any], names: dict[Any, Any]) -> Iterator[Pairing]:
-    shown = keys if set(map(type, keys)) <= DISTINCT else _named(keys, names)
+    shown = keys if set(map(type, keys)) <= DISTINCT else _named(table, keys, names)
     for key, one in zip(shown, values, strict=True):
         if key in table:
             for other in table[key]:
                 yield key, (one, other)
 
 
-def _named(keys: list[Any], names: dict[Any, Any]) -> list[Any]:
-    """Replace each key by the first that is equal: 1, 1.0 and True are one key."""
+def _named(table: Table, keys: list[Any], names: dict[Any, Any]) -> list[Any]:
+    """Replace each key that has a partner by the first that is equal: 1, 1.0 and True are one key."""
     try:
-        return [names.setdefault(key, key) for key in keys]
+        return [names.setdefault(key, key) if key in table else key for key in keys]
     except TypeError:
         for key in keys:
             if type(key).__hash__ is None or isinstance(key, tuple):
@@ -72,7 +72,7 @@ def _on_disk(left: Iterator[Columns], right: Iterator[Columns], table: Table, gr
         groups.add_columns(keys, values, 0)
     items = iter(table.items())
     while some := list(islice(items, CHUNK_RECORDS)):
-        groups.add_lists([key for key, _ in some], [held for _, held in some], 1)
+        groups.add_groups([key for key, _ in some], [held for _, held in some], 1)
     table.clear()
     for keys, values in right:
         groups.add_columns(keys, values, 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from headrace.execute.chunks import CHUNK_BYTES, CHUNK_RECORDS, COLUMNS, GROUPED, sizeof
-from headrace.execute.combine import column_frames, columns_of, combine_stream, key_error
+from headrace.execute.chunks import CHUNK_BYTES, CHUNK_RECORDS, sizeof
+from headrace.execute.combine import column_frames, columns_of, combine_stream, group_frames, key_error
 from headrace.execute.flow import Flow, StoppedEarly, Stream
 from headrace.execute.kernels import FEW, Columns, Table, append_pairs, scatter
 from headrace.plan.operators import Aggregate
@@ -16,6 +16,7 @@ from headrace.ports import Bytes, MapOutput, TaskPort
 
 SLOT_BYTES = 16  # of the two lists that hold a pair
 GATHERED = 16  # batches whose values travel together, at most
+GATHERED_BYTES = 4 * CHUNK_BYTES  # and no more than so many bytes, as far as single batches are smaller
 
 
 class Scatter:
@@ -59,7 +60,7 @@ class Scatter:
         for place, (keys, lists) in enumerate(scatter(list(table), table.values(), self._partitioner, distinct=True)):
             if keys:
                 self._records[place] += sum(map(len, lists))
-                for piece in column_frames(keys, lists, COLUMNS | GROUPED):
+                for piece in group_frames(keys, lists):
                     self._frames[place].append(piece)
                     self._bytes += len(piece)
         if self._bytes > self._budget:
@@ -136,11 +137,12 @@ def _grouped(
     batches: Iterator[list[Any]], scatter_: Scatter, budget: int, pause: Callable[[int], None]
 ) -> Iterator[list[Any]]:
     """Send values of one key together while there are several; give back the batches from where that does not pay."""
+    most = min(GATHERED_BYTES, budget // 4)
     for first in batches:
         table: Table = {}
         taken = [first]
         size = sizeof(first)
-        while len(taken) < GATHERED and size < budget // 4 and (more := next(batches, None)) is not None:
+        while len(taken) < GATHERED and size < most and (more := next(batches, None)) is not None:
             taken.append(more)
             size += sizeof(more)
         try:

@@ -9,7 +9,6 @@ Source: Zaharia et al., "Resilient Distributed Datasets" (2012), section 4: narr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -262,24 +261,6 @@ class Operator(Struct, frozen=True, eq=False, weakref=True):
     inputs: tuple[Edge, ...]
     partitions: int
     partitioner: Partitioner | None = None
-
-
-def functions_of(operator: Operator) -> Iterator[UserFunction]:
-    """List the user's functions in an operator's body and in its wide inputs."""
-    body = operator.body
-    if isinstance(body, PerRecord | PerPartition | SortWithin) and body.function is not None:
-        yield body.function
-    aggregates = [body.aggregate] if isinstance(body, Merge) else []
-    for edge in operator.inputs:
-        if isinstance(edge, Shuffle):
-            aggregates.append(edge.combine)
-            if edge.keyed_by is not None:
-                yield edge.keyed_by
-    for aggregate in aggregates:
-        if aggregate is not None:
-            for function in (aggregate.create, aggregate.merge_value, aggregate.merge_combiners):
-                if function is not None:
-                    yield function
 
 
 def ancestors(operator: Operator) -> list[Operator]:

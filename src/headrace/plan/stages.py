@@ -148,7 +148,6 @@ class StageSpec(Struct, frozen=True):
     Attributes:
         is_map: its output is a shuffle, which stays; otherwise its output goes to the program.
         has_effects: its functions do something besides returning, so no copy of a task may run beside another.
-        preferred: for partition p, hosts that hold its input; empty where any host is as good.
 
     """
 

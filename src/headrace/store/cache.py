@@ -81,8 +81,10 @@ class Cache:
 
     def _give_way(self, key: Key) -> None:
         """Drop a partition from memory, to disk if it may be there."""
-        frames, level = self._kept[key], self._levels[key]
+        frames, level = self._kept.get(key), self._levels.get(key)
         self._drop(key)
+        if frames is None or level is None:
+            return  # forgotten meanwhile, from the loop's thread
         aside = self.create(key) if level.use_disk else None
         if aside is not None and all(aside.write(frame) for frame in frames) and aside.finish():
             return
@@ -91,8 +93,8 @@ class Cache:
     def put(self, key: Key, frames: list[bytes], level: StorageLevel = StorageLevel.MEMORY_ONLY) -> None:
         """Keep a partition in memory that was made room for."""
         self.drop(key)
-        self._kept[key] = frames
         self._levels[key] = level
+        self._kept[key] = frames
         self._count(key, sum(map(len, frames)))
 
     def create(self, key: Key) -> Aside | None:
