@@ -121,3 +121,19 @@ def test_a_future_inherits_the_labels_of_its_thread(ctx: Context) -> None:
 def test_tags_are_text_without_commas(ctx: Context, tag: object) -> None:
     with pytest.raises(UsageError, match="text without commas"):
         ctx.add_job_tag(tag)  # type: ignore[arg-type]
+
+
+def test_a_result_instead_of_an_action_is_refused_at_once(ctx: Context) -> None:
+    with pytest.raises(UsageError, match="brackets"):
+        ctx.submit(ctx.range(3).count())  # type: ignore[arg-type]
+
+
+def test_what_is_fetched_ahead_can_be_cancelled_too_and_is_known_no_longer(ctx: Context) -> None:
+    slow = ctx.range(2, num_slices=2).map(lambda x: time.sleep(600) if x else x)
+    records = slow.to_local_iterator(prefetch_partitions=True)
+    assert next(records) == 0
+    assert len(ctx._engine.jobs._running) == 1, "the second partition, which nobody waits for yet"
+    ctx.cancel_all_jobs()
+    with pytest.raises(JobCancelled):
+        next(records)
+    assert not ctx._engine.jobs._running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +85,9 @@ def test_a_dataset_is_kept_in_one_place_only() -> None:
             kept.persist(StorageLevel.DISK_ONLY)
         assert kept.unpersist().persist(StorageLevel.DISK_ONLY).collect() == [0, 1, 2]
         assert "cached:   range, on the workers' disks" in kept.explain()
+
+
+@pytest.mark.parametrize("level", ["disk", None, StorageLevel(use_disk=False, use_memory=False)])
+def test_what_is_no_level_is_refused_where_it_is_given(level: Any) -> None:
+    with headrace.connect("inline://", progress=False) as ctx, pytest.raises(UsageError, match="DISK_ONLY"):
+        ctx.range(3).persist(level)

@@ -13,8 +13,9 @@ from headrace.dataset.methods.ordered import Ordered
 from headrace.dataset.methods.pairs import Pairs
 from headrace.dataset.methods.records import Records
 from headrace.dataset.methods.saving import Saving
-from headrace.errors import ClosureError
+from headrace.errors import ClosureError, UsageError
 from headrace.plan.explain import explain
+from headrace.plan.hashing import short
 from headrace.plan.levels import StorageLevel
 from headrace.plan.partitioners import Partitioner
 from headrace.plan.stages import RecordsSink
@@ -48,7 +49,7 @@ class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[
             storage_level: in the workers' memory as far as they fit, on their disks, or in memory and the rest on disk.
 
         Raises:
-            UsageError: it is kept elsewhere already.
+            UsageError: it is kept elsewhere already, or this is no level.
 
         >>> from headrace import StorageLevel
         >>> squares = ctx.range(4).map(lambda x: x * x).persist(StorageLevel.DISK_ONLY)
@@ -56,6 +57,11 @@ class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[
         (14, StorageLevel(use_disk=True, use_memory=False))
 
         """
+        if not isinstance(storage_level, StorageLevel) or not (storage_level.use_memory or storage_level.use_disk):
+            raise UsageError(
+                f"persist cannot keep records in {short(storage_level)}. Give it StorageLevel.MEMORY_ONLY, "
+                "MEMORY_AND_DISK or DISK_ONLY."
+            )
         self._engine.keep(self._operator, storage_level)
         return self
 

@@ -190,6 +190,7 @@ class Engine:
             except BaseException:  # interrupted, perhaps behind the moment at which the job was on its way
                 self.call_off(job)
                 raise
+            self.jobs.begun(job)
             for stage in stages:
                 if stage.spec.is_map:
                     self._known[stage.spec.id] = self._cache_version
@@ -198,11 +199,11 @@ class Engine:
     def finish(self, handle: JobHandle) -> JobHandle:
         """Wait for a job; raise what it failed with."""
         try:
-            with self.jobs.running(handle.request.id):
-                self.session.wait(handle.ended)
+            self.session.wait(handle.ended)
         except BaseException:  # Ctrl-C, a notebook's interrupt, a timeout of the user's
             self.call_off(handle.request.id)
             raise
+        self.jobs.ended(handle.request.id)
         problem = self._add_up(handle)
         if handle.failure is not None:
             raise handle.failure from handle.failure.__cause__
@@ -212,6 +213,7 @@ class Engine:
 
     def call_off(self, job: JobId) -> None:
         """Cancel a job whose result nobody waits for any more."""
+        self.jobs.ended(job)
         with contextlib.suppress(ContextClosed):
             self.session.cancel(job, "the program was interrupted")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from itertools import count
 from typing import Any, ParamSpec, TypeVar
 
@@ -54,16 +53,15 @@ class Jobs:
         """Change the labels of this thread's jobs from now on."""
         self._labels.set(replace(self.labels, **changed))
 
-    @contextmanager
-    def running(self, job: JobId) -> Iterator[None]:
-        """Have a job known while the block runs."""
+    def begun(self, job: JobId) -> None:
+        """A job of this thread is on its way."""
         labels = self._running[job] = self.labels
-        try:
-            if labels.tags & self._called_off:
-                self._cancel(job, FUTURE)
-            yield
-        finally:
-            self._running.pop(job, None)
+        if labels.tags & self._called_off:
+            self._cancel(job, FUTURE)
+
+    def ended(self, job: JobId) -> None:
+        """Nobody waits for a job any more."""
+        self._running.pop(job, None)
 
     def cancel(self, which: Callable[[Labels], bool], because: str) -> None:
         """Have the jobs end whose labels are such."""
@@ -73,6 +71,10 @@ class Jobs:
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> JobFuture[R]:
         """Call a function in a thread of its own; cancelling the future cancels the jobs that it runs."""
+        if not callable(function):
+            raise UsageError(
+                f"submit needs an action or a function, not {short(function)}. Leave its brackets out: counts.top, 10."
+            )
         tag = f"future {next(self._numbers)}"
         context = contextvars.copy_context()
         context.run(self.relabel, tags=self.labels.tags | {tag})
