@@ -70,10 +70,13 @@ def eventful(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recording, Confi
 
     url = "local://?workers=4&hosts=2&heartbeat=20ms&suspect=5s"
     with headrace.connect(url, progress=False, watchers=[recording, loss]) as ctx:
-        loss.ctx = ctx
-        pairs = ctx.range(120, num_slices=12).map(stumble).map(lambda x: (x % 5, x)).reduce_by_key(operator.add, 6)
-        assert pairs.collect_as_map() == {key: sum(range(key, 120, 5)) for key in range(5)}
-        assert pairs.join(pairs).count() == 5
+        sums = {key: sum(range(key, 120, 5)) for key in range(5)}
+        stumbling = ctx.range(120, num_slices=12).map(stumble).map(lambda x: (x % 5, x)).reduce_by_key(operator.add, 6)
+        assert stumbling.collect_as_map() == sums
+        loss.ctx = ctx  # from now on, not before: a report that went down with its host would leave nothing to look for
+        pairs = ctx.range(120, num_slices=12).map(lambda x: (x % 5, x)).reduce_by_key(operator.add, 6)
+        assert pairs.collect_as_map() == sums
+        assert pairs.join(stumbling).count() == 5
         with pytest.raises(headrace.errors.TaskFailed):
             ctx.range(4).map(lambda x: 1 // x).collect()
         run = ctx.run
