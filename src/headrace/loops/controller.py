@@ -1,6 +1,6 @@
 """The program's loop: jobs in, results out; machines decide, this carries out.
 
-It knows the workers' channels, holds the code that they ask for, and brings results to the program.  No record of a shuffle
+It knows the workers' channels and holds the code that they ask for; what comes back is in `results`.  No record of a shuffle
 passes through it.
 """
 
@@ -14,14 +14,14 @@ from msgspec import Struct, field
 
 from headrace.config import Config
 from headrace.ids import AttemptId, Digest, HostId, JobId, OperatorId, StageId, TaskId, WorkerId
-from headrace.loops.data import BlocksLost, DataPlane
-from headrace.loops.jobs import JobHandle, Raised, StageCode, failure_of, read_raised
+from headrace.loops.data import DataPlane
+from headrace.loops.jobs import JobHandle, StageCode, read_raised
 from headrace.loops.loop import Loop
 from headrace.loops.members import Member, epitaph, is_own_doing
+from headrace.loops.results import Results
 from headrace.ports import Clock, Exit, Files, Gate, Network, Peer, Place
 from headrace.protocols import claims, membership, schedule
 from headrace.protocols import schedule_words as words
-from headrace.protocols.fetch import Block
 from headrace.protocols.lineage import MapOutput
 from headrace.protocols.messages import (
     Beat,
@@ -48,12 +48,10 @@ from headrace.protocols.messages import (
     decode,
     encode,
 )
-from headrace.store.layout import HOME, Layout, result_name
-from headrace.store.mapoutput import read_range
+from headrace.store.layout import HOME, Layout
 from headrace.store.serving import BlockReader
 
 PLACE = struct.Struct("<II")
-FETCH_BYTES = 16 << 20  # on its way of one result
 
 
 class ControllerPorts(Struct, frozen=True):
@@ -84,15 +82,9 @@ class Controller:
         self.layout = Layout(root)
         self.members: dict[WorkerId, Member] = {}
         self.by_peer: dict[Peer, WorkerId] = {}
-        self.handles: dict[JobId, JobHandle] = {}
-        self.ending: list[JobHandle] = []  # of jobs that have ended, some of whose attempts perhaps have not
         self.code: dict[StageId, StageCode] = {}
         self.blobs: dict[Digest, bytes] = {}
         self.main_blobs: set[Digest] = set()
-        self.reports: dict[
-            AttemptId, tuple[Report, HostId]
-        ] = {}  # those that wait for a verdict, and where they came from
-        self.errors: dict[AttemptId, Raised] = {}
         self.cached: set[OperatorId] = set()  # datasets that the program wants kept
         self.outbox = _Outbox()
         self.lost_hosts: set[HostId] = set()
@@ -101,6 +93,9 @@ class Controller:
         self.ticked_ns = 0
         home = BlockReader(ports.files, self.layout, HOME)
         self.plane = DataPlane(self.loop, ports.clock, ports.network, home, config.data, self._locate_for_us)
+        self.results = Results(
+            ports.clock, ports.files, self.layout, config.data, self.near, self.plane, self._schedule, self._free_on
+        )
         self._wire()
         ports.files.make_dirs(self.layout.host(HOME))
 
@@ -147,10 +142,10 @@ class Controller:
                 words.Cancel: lambda e: self._send(e.worker, CancelAttempts((e.attempt,))),
                 words.KillWorker: lambda e: loop.tell("membership", membership.KillAsked(e.worker, e.because)),
                 words.Settle: self._settle,
-                words.Deliver: self._deliver,
-                words.CountUpdates: self._count_updates,
-                words.FinishJob: lambda e: self._finish(e.job),
-                words.FailJob: self._fail,
+                words.Deliver: self.results.deliver,
+                words.CountUpdates: self.results.count_updates,
+                words.FinishJob: self.results.finish,
+                words.FailJob: self.results.fail,
                 words.FreeShuffle: self._free_shuffle,
                 words.Stalled: _for_watchers,
                 words.Note: _for_watchers,
@@ -187,7 +182,7 @@ class Controller:
             self.blobs.setdefault(digest, blob)
         for code in request.stages:
             self.code[code.spec.id] = code
-        self.handles[request.id] = handle
+        self.results.expect(handle)
         specs = tuple(code.spec for code in request.stages)
         self._schedule(words.JobSubmitted(request.id, specs, request.wanted, self._now()))
 
@@ -292,7 +287,8 @@ class Controller:
             case "done":
                 self._done(member, report, task, attempt, now)
             case "failed":
-                self.errors[attempt] = raised = read_raised(report.error, report.raised, member.id)
+                raised = read_raised(report.error, report.raised, member.id)
+                self.results.raised(attempt, raised)
                 self.loop.tell("claims", claims.Ended(attempt, now))
                 how = f"{raised.summary} on {member.id}"
                 self._schedule(words.AttemptFailed(attempt, member.id, how, now))
@@ -322,7 +318,7 @@ class Controller:
             bool(report.updates),
             cached,
         )
-        self.reports.setdefault(attempt, (report, member.host))
+        self.results.reported(attempt, report, member.host)
         self.loop.tell("claims", claims.CommitAsked(task, attempt, member.id, output, report.ran_ns, now))
 
     def _supply(self, member: Member, blobs: tuple[str, ...], outputs: tuple[tuple[int, int], ...]) -> None:
@@ -376,8 +372,7 @@ class Controller:
     def run(self) -> None:
         """Run the loop until nothing waits, then send what was gathered."""
         self.loop.run()
-        if self.ending:
-            self._let_rest()
+        self.results.rest(lambda: (attempt.task.stage for attempt in self.scheduler.attempts.values()))
         outbox = self.outbox
         if not (outbox.runs or outbox.kept or outbox.discarded):
             return
@@ -404,77 +399,9 @@ class Controller:
     def _settle(self, effect: words.Settle) -> None:
         box = self.outbox.kept if effect.kept else self.outbox.discarded
         box.setdefault(effect.worker, []).append(effect.attempt)
-        self.reports.pop(effect.attempt, None)
+        self.results.settled(effect.attempt)
 
-    # Results.
-
-    def _deliver(self, effect: words.Deliver) -> None:
-        handle = self.handles.get(effect.job)
-        if handle is None:
-            return
-        report, host = self.reports[effect.attempt]
-        handle.winners[effect.task.partition] = effect.attempt
-        if effect.inline:
-            handle.results[effect.task.partition] = [report.result] if report.result else []
-            handle.news.set()
-        elif host in self.near:
-            path = self.layout.path(host, result_name(effect.attempt))
-            try:
-                file = self.ports.files.open(path)
-                try:
-                    pieces: list[bytes] | BlocksLost = list(
-                        read_range(file, 0, file.size, self.config.data.piece_bytes)
-                    )
-                finally:
-                    file.close()
-            except OSError as error:
-                pieces = BlocksLost((0,), f"{path}: {error}")
-            self._delivered(effect, host, pieces)
-        else:
-            block = Block(result_name(effect.attempt), -1, host)
-            self.plane.gather(block, FETCH_BYTES, lambda pieces: self._delivered(effect, host, pieces))
-
-    def _delivered(self, effect: words.Deliver, host: HostId, pieces: list[bytes] | BlocksLost) -> None:
-        if isinstance(pieces, BlocksLost):
-            self._schedule(words.ResultLost(effect.task, effect.attempt, pieces.why, self._now()))
-            return
-        handle = self.handles.get(effect.job)
-        if handle is not None:
-            handle.results[effect.task.partition] = pieces
-            handle.news.set()
-        self._schedule(words.ResultDelivered(effect.task, effect.attempt, self._now()))
-        on_host = sorted(member.id for member in self.members.values() if member.host == host)
-        if on_host:
-            self._send(on_host[0], Free((), (), (result_name(effect.attempt),)))
-
-    def _count_updates(self, effect: words.CountUpdates) -> None:
-        handle = self.handles.get(effect.job)
-        if handle is not None:
-            handle.updates.append(self.reports[effect.attempt][0].updates)
-
-    def _finish(self, job: JobId) -> None:
-        handle = self.handles.pop(job, None)
-        if handle is not None:
-            self._conclude(handle)
-
-    def _conclude(self, handle: JobHandle) -> None:
-        self.ending.append(handle)
-        handle.ended.set()
-        handle.news.set()
-
-    def _let_rest(self) -> None:
-        """Say of jobs that have ended that none of their attempts runs any more, once that is so."""
-        busy = {attempt.task.stage for attempt in self.scheduler.attempts.values()}
-        for handle in [handle for handle in self.ending if handle.request.stages[-1].spec.id not in busy]:
-            self.ending.remove(handle)
-            handle.quiet.set()
-
-    def _fail(self, effect: words.FailJob) -> None:
-        handle = self.handles.pop(effect.job, None)
-        if handle is not None:
-            raised = self.errors.get(effect.last) if effect.last is not None else None
-            handle.failure = failure_of(effect, handle.request.name, raised)
-            self._conclude(handle)
+    # What is over.
 
     def _end_stage(self, effect: words.EndStage) -> None:
         self.loop.tell("claims", claims.StageOver(effect.stage))
@@ -485,6 +412,11 @@ class Controller:
         for digest in (*code.blobs, code.program):
             if digest not in used and digest not in self.main_blobs:
                 self.blobs.pop(digest, None)
+
+    def _free_on(self, host: HostId, name: str) -> None:
+        on_host = sorted(member.id for member in self.members.values() if member.host == host)
+        if on_host:
+            self._send(on_host[0], Free((), (), (name,)))
 
     def _free_shuffle(self, effect: words.FreeShuffle) -> None:
         self._tell_all(Free((effect.stage,), (), ()))
@@ -562,7 +494,7 @@ class Controller:
         """Ask the workers to leave; the place ends those that do not."""
         self.closing = True
         self.loop.tell("membership", membership.Closing())
-        for job in sorted(self.handles):
+        for job in self.results.jobs:
             self.cancel(job, "the context was closed")
         self.run()
         self._tell_all(Retire())

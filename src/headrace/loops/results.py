@@ -1,0 +1,155 @@
+"""What comes back to the program: reports until they are settled, results, what was added up, and how jobs end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from headrace.config import DataConfig
+from headrace.ids import AttemptId, HostId, JobId, StageId
+from headrace.loops.data import BlocksLost, DataPlane
+from headrace.loops.jobs import JobHandle, Raised, failure_of
+from headrace.ports import Clock, Files
+from headrace.protocols import schedule_words as words
+from headrace.protocols.fetch import Block
+from headrace.protocols.messages import Report
+from headrace.store.layout import Layout, result_name
+from headrace.store.mapoutput import read_range
+
+FETCH_BYTES = 16 << 20  # on its way of one result
+
+
+class Results:
+    """The jobs that are waited for, and what their attempts brought.
+
+    Args:
+        near: hosts whose files may be opened here; results of others are pulled.
+        schedule: tells the schedule machine what became of a result.
+        free: has a host forget a block that was read.
+
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        files: Files,
+        layout: Layout,
+        data: DataConfig,
+        near: frozenset[HostId],
+        plane: DataPlane,
+        schedule: Callable[[words.Event], None],
+        free: Callable[[HostId, str], None],
+    ) -> None:
+        self._clock, self._files, self._layout, self._data, self._near = clock, files, layout, data, near
+        self._plane, self._schedule, self._free = plane, schedule, free
+        self._handles: dict[JobId, JobHandle] = {}
+        self._ending: list[JobHandle] = []  # of jobs that have ended, some of whose attempts perhaps have not
+        self._reports: dict[
+            AttemptId, tuple[Report, HostId]
+        ] = {}  # those that wait for a verdict, and whence they came
+        self._errors: dict[AttemptId, Raised] = {}
+
+    @property
+    def jobs(self) -> list[JobId]:
+        """The jobs that have not ended."""
+        return sorted(self._handles)
+
+    def expect(self, handle: JobHandle) -> None:
+        """A job begins; its handle tells what becomes of it."""
+        self._handles[handle.request.id] = handle
+
+    # What attempts report.
+
+    def reported(self, attempt: AttemptId, report: Report, host: HostId) -> None:
+        """An attempt is done, if its output counts."""
+        self._reports.setdefault(attempt, (report, host))
+
+    def raised(self, attempt: AttemptId, raised: Raised) -> None:
+        """An attempt has failed."""
+        self._errors[attempt] = raised
+
+    def settled(self, attempt: AttemptId) -> None:
+        """It is decided whether an attempt's output counts."""
+        self._reports.pop(attempt, None)
+
+    # What counts.
+
+    def deliver(self, effect: words.Deliver) -> None:
+        """Bring a result to the job that waits for it."""
+        handle = self._handles.get(effect.job)
+        if handle is None:
+            return
+        report, host = self._reports[effect.attempt]
+        handle.winners[effect.task.partition] = effect.attempt
+        if effect.inline:
+            handle.results[effect.task.partition] = [report.result] if report.result else []
+            handle.news.set()
+        elif host in self._near:
+            self._delivered(effect, host, self._read(self._layout.path(host, result_name(effect.attempt))))
+        else:
+            block = Block(result_name(effect.attempt), -1, host)
+            self._plane.gather(block, FETCH_BYTES, lambda pieces: self._delivered(effect, host, pieces))
+
+    def _read(self, path: str) -> list[bytes] | BlocksLost:
+        try:
+            file = self._files.open(path)
+            try:
+                return list(read_range(file, 0, file.size, self._data.piece_bytes))
+            finally:
+                file.close()
+        except OSError as error:
+            return BlocksLost((0,), f"{path}: {error}")
+
+    def _delivered(self, effect: words.Deliver, host: HostId, pieces: list[bytes] | BlocksLost) -> None:
+        now = self._clock.now_ns()
+        if isinstance(pieces, BlocksLost):
+            self._schedule(words.ResultLost(effect.task, effect.attempt, pieces.why, now))
+            return
+        handle = self._handles.get(effect.job)
+        if handle is not None:
+            handle.results[effect.task.partition] = pieces
+            handle.news.set()
+        self._schedule(words.ResultDelivered(effect.task, effect.attempt, now))
+        self._free(host, result_name(effect.attempt))
+
+    def count_updates(self, effect: words.CountUpdates) -> None:
+        """Keep an attempt's contributions to accumulators for the job that adds them up."""
+        handle = self._handles.get(effect.job)
+        if handle is not None:
+            handle.updates.append(self._reports[effect.attempt][0].updates)
+
+    # How jobs end.
+
+    def finish(self, effect: words.FinishJob) -> None:
+        """A job has all that it wants."""
+        handle = self._handles.pop(effect.job, None)
+        if handle is not None:
+            self._conclude(handle)
+
+    def fail(self, effect: words.FailJob) -> None:
+        """A job will not get what it wants."""
+        handle = self._handles.pop(effect.job, None)
+        if handle is not None:
+            raised = self._errors.get(effect.last) if effect.last is not None else None
+            handle.failure = failure_of(effect, handle.request.name, raised)
+            self._conclude(handle)
+
+    def _conclude(self, handle: JobHandle) -> None:
+        self._ending.append(handle)
+        if not self._handles:
+            self._errors.clear()  # nobody is left to be told
+        handle.ended.set()
+        handle.news.set()
+
+    def rest(self, stages: Callable[[], Iterable[StageId]]) -> None:
+        """Say of jobs that have ended that none of their attempts runs any more, once that is so.
+
+        Args:
+            stages: tells which stages have attempts that run; asked only where a job has ended.
+
+        """
+        if not self._ending:
+            return
+        busy = set(stages())
+        for handle in [handle for handle in self._ending if handle.request.stages[-1].spec.id not in busy]:
+            self._ending.remove(handle)
+            handle.quiet.set()
