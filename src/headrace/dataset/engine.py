@@ -59,6 +59,7 @@ class Engine:
         self._stored: set[Digest] = set()  # code that lies in the program's store
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
         self.jobs = Jobs(session.cancel)
+        self.unsettled: weakref.WeakSet[Operator] = weakref.WeakSet()  # something is to be measured before they run
         self._lock = threading.RLock()  # several threads may run actions
 
     # Making operators.
@@ -76,7 +77,10 @@ class Engine:
         """Add a node to the lineage graph."""
         edges = tuple(Forward(source) if isinstance(source, Operator) else source for source in inputs)
         number = OperatorId(next(self._operators))
-        return Operator(number, name, site or call_site(), body, edges, partitions, partitioner)
+        made = Operator(number, name, site or call_site(), body, edges, partitions, partitioner)
+        if any(_is_unsettled(edge) or edge.source in self.unsettled for edge in edges):
+            self.unsettled.add(made)
+        return made
 
     def shuffle(
         self,
@@ -283,10 +287,11 @@ class Engine:
 
     def _settle_ranges(self, tip: Operator) -> None:
         """Draw the samples that range partitioners need, inner ones first."""
-        for operator in ancestors(tip):
+        for operator in ancestors(tip, within=self.unsettled):
             for edge in operator.inputs:
                 if isinstance(edge, Shuffle) and isinstance(edge.partitioner, RangePartitioner):
                     self._settle(edge, edge.partitioner)
+            self.unsettled.discard(operator)
 
     def _settle(self, edge: Shuffle, partitioner: RangePartitioner) -> None:
         if partitioner.bounds is not None:
@@ -328,6 +333,12 @@ class _Sampler:
 
 
 EFFECTS = {"foreach", "foreach_partition"}
+
+
+def _is_unsettled(edge: Edge) -> bool:
+    return (
+        isinstance(edge, Shuffle) and isinstance(edge.partitioner, RangePartitioner) and edge.partitioner.bounds is None
+    )
 
 
 def _small(kind: type) -> bytes | None:

@@ -9,6 +9,7 @@ Source: Zaharia et al., "Resilient Distributed Datasets" (2012), section 4: narr
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Literal
 
 from msgspec import Struct
@@ -251,6 +252,7 @@ class Operator(Struct, frozen=True, eq=False, weakref=True):
     Attributes:
         name: what the user called.
         partitioner: how the keys of the result are dealt, when that is known.
+        title: what the user calls the dataset.
 
     """
 
@@ -261,16 +263,22 @@ class Operator(Struct, frozen=True, eq=False, weakref=True):
     inputs: tuple[Edge, ...]
     partitions: int
     partitioner: Partitioner | None = None
+    title: str | None = None
 
 
-def ancestors(operator: Operator) -> list[Operator]:
-    """List an operator and everything it depends on, inputs first, each once.  Iterative: lineages grow long."""
+def ancestors(operator: Operator, within: Container[Operator] | None = None) -> list[Operator]:
+    """List an operator and everything it depends on, inputs first, each once.  Iterative: lineages grow long.
+
+    Args:
+        within: nothing that is not in it, nor what is only behind that.
+
+    """
     order: list[Operator] = []
     done: set[OperatorId] = set()
     waiting: list[tuple[Operator, bool]] = [(operator, False)]
     while waiting:
         node, expanded = waiting.pop()
-        if node.id in done:
+        if node.id in done or (within is not None and node not in within):
             continue
         if expanded:
             done.add(node.id)
