@@ -2,7 +2,8 @@
 
 It offers tasks and is told which attempts were made at them, how they ended and whose output counts; it decides what is
 offered again, what is cancelled, when a job has failed and when it is done.  Which tasks there must be is the lineage's
-business (`lineage`), which deserve a copy is speculation's (`speculate`), who runs them the claim table's (`claims`).
+business (`lineage`), which deserve a copy is speculation's (`speculate`, asked for by `oversight` as time passes), who runs
+them the claim table's (`claims`).
 
 The machine can be rebuilt at any moment from the events it was told, those that `must_be_journaled`: that is its control
 journal.
@@ -17,10 +18,10 @@ from bisect import insort
 from collections.abc import Iterable
 from typing import Literal
 
-from headrace.config import ScheduleConfig, SpeculateConfig
-from headrace.ids import AttemptId, HostId, JobId, OperatorId, StageId, TaskId, WorkerId
+from headrace.ids import AttemptId, HostId, JobId, OperatorId, StageId, TaskId
 from headrace.protocols.claims import Offer
-from headrace.protocols.lineage import Change, Lineage
+from headrace.protocols.lineage import Change
+from headrace.protocols.oversight import Oversight
 from headrace.protocols.schedule_state import Attempt, Delivery, Job
 from headrace.protocols.schedule_words import (
     NOT_JOURNALED,
@@ -43,7 +44,6 @@ from headrace.protocols.schedule_words import (
     HostGone,
     JobCancelled,
     JobSubmitted,
-    KillWorker,
     Launch,
     MakeOffers,
     Note,
@@ -57,7 +57,6 @@ from headrace.protocols.schedule_words import (
     ResultLost,
     Settle,
     ShuffleReleased,
-    Stalled,
     Ticked,
     WithdrawOffers,
     WorkerGone,
@@ -65,31 +64,10 @@ from headrace.protocols.schedule_words import (
     WorkerSuspected,
     WorkerTrusted,
 )
-from headrace.protocols.speculate import Running, pick_backups
-from headrace.protocols.trouble import Troubles
 
 
-class Schedule:
+class Schedule(Oversight):
     """Everything that is being computed in a run."""
-
-    def __init__(self, config: ScheduleConfig, speculate: SpeculateConfig) -> None:
-        self.config, self.speculate = config, speculate
-        self.lineage = Lineage()
-        self.jobs: dict[JobId, Job] = {}
-        self.workers: dict[WorkerId, HostId] = {}
-        self.suspects: set[WorkerId] = set()
-        self.lost_hosts: set[HostId] = set()
-        self.offered: dict[TaskId, bool] = {}  # whether as a copy
-        self.attempts: dict[AttemptId, Attempt] = {}
-        self.by_task: dict[TaskId, list[AttemptId]] = {}
-        self.troubles = Troubles(config)
-        self.finished_ns: dict[StageId, list[int]] = {}  # how long finished attempts took, ascending
-        self.releasing: set[StageId] = set()
-        self.delivering: dict[TaskId, Delivery] = {}
-        self.reopened: dict[TaskId, AttemptId] = {}  # tasks not committed since the output of an attempt was lost
-        self.no_workers: str | None = None
-        self.moved_ns = 0  # when anything last got further
-        self.stall_told_ns = 0
 
     def must_be_journaled(self, event: Event) -> bool:
         """Whether an event is to be written down before it is taken: a machine that is rebuilt must be told it."""
@@ -212,9 +190,6 @@ class Schedule:
                     freed = True
         return effects
 
-    def _running_of(self, stage: StageId) -> bool:
-        return any(state.task.stage == stage for state in self.attempts.values())
-
     # Offers.
 
     def _follow(self, change: Change) -> list[Effect]:
@@ -263,19 +238,6 @@ class Schedule:
         effects = self._withdraw(copies)
         self.offered.update((offer.task, False) for offer in offers)
         return [*effects, MakeOffers(tuple(offers))] if offers else effects
-
-    def _is_attempted(self, task: TaskId) -> bool:
-        """Whether some attempt may still bring what is needed, or has effects that none may run beside."""
-        attempts = self.by_task.get(task, ())
-        if attempts and self._has_effects(task):
-            return True
-        return any(
-            self.attempts[attempt].cancelled_ns is None and not self.attempts[attempt].doomed for attempt in attempts
-        )
-
-    def _has_effects(self, task: TaskId) -> bool:
-        spec = self.lineage.stage(task.stage)
-        return spec is not None and spec.has_effects
 
     # Attempts.
 
@@ -432,23 +394,6 @@ class Schedule:
         self.moved_ns = now_ns
         return self._offer([state.task]) + self._release()
 
-    def _forget(self, attempt: AttemptId) -> None:
-        state = self.attempts.pop(attempt)
-        others = self.by_task[state.task]
-        others.remove(attempt)
-        if not others:
-            del self.by_task[state.task]
-
-    def _cancel_all(self, task: TaskId, because: str, now_ns: int) -> list[Effect]:
-        return [e for attempt in list(self.by_task.get(task, ())) for e in self._cancel(attempt, because, now_ns)]
-
-    def _cancel(self, attempt: AttemptId, because: str, now_ns: int) -> list[Effect]:
-        state = self.attempts[attempt]
-        if state.cancelled_ns is not None:
-            return []
-        state.cancelled_ns = now_ns
-        return [Cancel(attempt, state.worker, because)]
-
     # Workers and hosts.
 
     def _worker_gone(self, event: WorkerGone) -> list[Effect]:
@@ -477,93 +422,6 @@ class Schedule:
             if state.host == host:
                 state.doomed = True
         return self._follow(self.lineage.host_lost(host))
-
-    # Time.
-
-    def _ticked(self, now_ns: int) -> list[Effect]:
-        effects: list[Effect] = []
-        for attempt, state in sorted(self.attempts.items()):
-            since = state.cancelled_ns
-            if since is not None and now_ns - since >= self.config.cancel_grace_ns and state.worker in self.workers:
-                effects.append(
-                    KillWorker(state.worker, f"attempt {attempt} of task {state.task} did not stop when asked")
-                )
-        effects += self._copies(now_ns)
-        waiting = max(self.moved_ns, self.stall_told_ns)
-        if self.jobs and now_ns - waiting >= self.config.stall_ns:
-            self.stall_told_ns = now_ns
-            effects.append(Stalled(now_ns - self.moved_ns, tuple(self._waits(now_ns))))
-        return effects
-
-    def _copies(self, now_ns: int) -> list[Effect]:
-        if self.offered or not self.attempts:
-            return []
-        busy = {state.worker for state in self.attempts.values()}
-        idle = sum(worker not in busy and worker not in self.suspects for worker in self.workers)
-        if not idle:
-            return []
-        candidates = [
-            Running(
-                state.task,
-                state.ran_ns + (now_ns - state.heard_ns if state.heard_ns else 0),
-                state.progress,
-                state.worker in self.suspects,
-            )
-            for attempts in self.by_task.values()
-            if len(attempts) == 1
-            for state in (self.attempts[attempts[0]],)
-            if state.cancelled_ns is None and self._may_copy(state)
-        ]
-        chosen = pick_backups(
-            candidates,
-            self.finished_ns,
-            copies=sum(state.copy for state in self.attempts.values()),
-            slots=len(self.workers),
-            idle=idle,
-            config=self.speculate,
-        )
-        if not chosen:
-            return []
-        offers, notes = [], []
-        for task in chosen:
-            self.offered[task] = True
-            (first,) = self.by_task[task]
-            worker = self.attempts[first].worker
-            job = min(self.lineage.jobs_of(task.stage), default=JobId(0))
-            offers.append(Offer(task, job, copy=True, avoid=(worker,)))
-            silent = worker in self.suspects
-            why = f"{worker} has fallen silent" if silent else f"attempt {first} on {worker} is slow for its stage"
-            notes.append(Note("copy", task, first, why))
-        return [*notes, MakeOffers(tuple(offers))]
-
-    def _may_copy(self, state: Attempt) -> bool:
-        spec = self.lineage.stage(state.task.stage)
-        begun = state.heard_ns > 0 or state.worker in self.suspects
-        return spec is not None and not spec.has_effects and begun and self.lineage.is_ready(state.task)
-
-    def _waits(self, now_ns: int) -> list[str]:
-        """Say what is waited for, for people."""
-        waits = []
-        if not self.workers:
-            waits.append("no worker is ready")
-        for attempt, state in sorted(self.attempts.items())[:8]:
-            silent = ", which has fallen silent" if state.worker in self.suspects else ""
-            ran = (
-                f"has run for {(state.ran_ns + now_ns - state.heard_ns) / 1e9:.0f} s"
-                if state.heard_ns
-                else "has not begun"
-            )
-            waits.append(f"task {state.task}: attempt {attempt} on {state.worker}{silent} {ran}")
-        if self.offered:
-            some = ", ".join(str(task) for task in sorted(self.offered)[:8])
-            waits.append(f"offered and not claimed: {some}{', ...' if len(self.offered) > 8 else ''}")
-        for task, delivery in sorted(self.delivering.items())[:8]:
-            waits.append(f"the result of task {task} (attempt {delivery.attempt}) is on its way to the program")
-        for job in sorted(self.jobs):
-            result = self.lineage.result_stage(job)
-            wanted, held = self.lineage.waiting(result)
-            waits.append(f"job {job} waits for {wanted} partitions of stage {result}, {held} of them for their input")
-        return waits
 
     def _rebuilt(self, now_ns: int) -> list[Effect]:
         """Ask again for everything that may have been asked for in vain."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from headrace.ids import AttemptId, HostId, TaskId, WorkerId
+from headrace.config import ScheduleConfig, SpeculateConfig
+from headrace.ids import AttemptId, HostId, JobId, StageId, TaskId, WorkerId
+from headrace.protocols.lineage import Lineage
+from headrace.protocols.schedule_words import Cancel, Effect
+from headrace.protocols.trouble import Troubles
 
 
 class Attempt(Struct):
@@ -40,3 +44,63 @@ class Delivery(Struct, frozen=True):
 
     attempt: AttemptId
     size: int
+
+
+class State:
+    """What a schedule machine knows of a run, and how to look things up in it."""
+
+    def __init__(self, config: ScheduleConfig, speculate: SpeculateConfig) -> None:
+        self.config, self.speculate = config, speculate
+        self.lineage = Lineage()
+        self.jobs: dict[JobId, Job] = {}
+        self.workers: dict[WorkerId, HostId] = {}
+        self.suspects: set[WorkerId] = set()
+        self.lost_hosts: set[HostId] = set()
+        self.offered: dict[TaskId, bool] = {}  # whether as a copy
+        self.attempts: dict[AttemptId, Attempt] = {}
+        self.by_task: dict[TaskId, list[AttemptId]] = {}
+        self.troubles = Troubles(config)
+        self.finished_ns: dict[StageId, list[int]] = {}  # how long finished attempts took, ascending
+        self.releasing: set[StageId] = set()
+        self.delivering: dict[TaskId, Delivery] = {}
+        self.reopened: dict[TaskId, AttemptId] = {}  # tasks not committed since the output of an attempt was lost
+        self.no_workers: str | None = None
+        self.moved_ns = 0  # when anything last got further
+        self.stall_told_ns = 0
+
+    # Looking.
+
+    def _running_of(self, stage: StageId) -> bool:
+        return any(state.task.stage == stage for state in self.attempts.values())
+
+    def _is_attempted(self, task: TaskId) -> bool:
+        """Whether some attempt may still bring what is needed, or has effects that none may run beside."""
+        attempts = self.by_task.get(task, ())
+        if attempts and self._has_effects(task):
+            return True
+        return any(
+            self.attempts[attempt].cancelled_ns is None and not self.attempts[attempt].doomed for attempt in attempts
+        )
+
+    def _has_effects(self, task: TaskId) -> bool:
+        spec = self.lineage.stage(task.stage)
+        return spec is not None and spec.has_effects
+
+    # Letting go.
+
+    def _forget(self, attempt: AttemptId) -> None:
+        state = self.attempts.pop(attempt)
+        others = self.by_task[state.task]
+        others.remove(attempt)
+        if not others:
+            del self.by_task[state.task]
+
+    def _cancel_all(self, task: TaskId, because: str, now_ns: int) -> list[Effect]:
+        return [e for attempt in list(self.by_task.get(task, ())) for e in self._cancel(attempt, because, now_ns)]
+
+    def _cancel(self, attempt: AttemptId, because: str, now_ns: int) -> list[Effect]:
+        state = self.attempts[attempt]
+        if state.cancelled_ns is not None:
+            return []
+        state.cancelled_ns = now_ns
+        return [Cancel(attempt, state.worker, because)]
