@@ -188,10 +188,19 @@ class SchedulingWorld(Judge):
 
     def keep(self, operator: OperatorId) -> None:
         self.kept |= {operator}
+        self.replan()
+
+    def replan(self) -> None:
+        """Shuffles that the machine knows are planned anew with what is kept now."""
+        stages = [stage for stage in self.catalog.shuffles if stage in self.code]
+        specs = [self.catalog.spec(stage, self.kept) for stage in stages]
+        self.code |= {spec.id: spec for spec in specs}
+        self.tell(words.StagesReplanned(tuple(specs)))
 
     def unkeep(self, operator: OperatorId) -> None:
         self.kept -= {operator}
         self.tell(words.DatasetUncached(operator))
+        self.replan()
         for worker in self.living():
             self.send(worker, Uncache(operator))
 

@@ -7,9 +7,10 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from headrace.ids import AttemptId, HostId, JobId, OperatorId, StageId, TaskId, WorkerId
-from headrace.plan.stages import StageSpec
+from headrace.plan.stages import Reads, Segment, StageSpec
 from headrace.protocols.lineage import Change, Lineage, MapOutput, _parents
 from tests.protocols.catalog import Catalog, random_catalog
 from tests.protocols.naive_lineage import NaiveLineage, below
@@ -17,6 +18,11 @@ from tests.protocols.naive_lineage import NaiveLineage, below
 LIVES = 150
 HOSTS = [HostId(f"h{i}") for i in range(3)]
 WORKERS = [WorkerId(f"w{i}") for i in range(3)]
+
+
+def without_lineage(spec: StageSpec) -> StageSpec:
+    """The same stage, when its records lie in files."""
+    return replace(spec, segments=(Segment(0, spec.partitions, Reads()),))
 
 
 class Both:
@@ -72,6 +78,16 @@ class Both:
         naive.stages |= {spec.id: spec for spec in specs}
         naive.jobs[job] = (result, set(wanted))
         self.compare(self.lineage.submit(job, specs, wanted))
+
+    def replan(self) -> None:
+        """Datasets are kept, or not any more, or cut off from what they were made of; of stages that are not there, too."""
+        cached = frozenset(o for o in self.catalog.operators if self.chance.random() < 0.5)
+        specs = [self.catalog.spec(stage, cached) for stage in self.catalog.shuffles if self.chance.random() < 0.5]
+        specs = [without_lineage(spec) if self.chance.random() < 0.3 else spec for spec in specs]
+        alive = set(self.naive.stages)
+        told = [spec for spec in specs if {one for s in spec.segments for one in below(s.reads)} <= alive]
+        self.naive.stages |= {spec.id: spec for spec in told if spec.id in self.naive.stages}
+        self.compare(self.lineage.replan(told))
 
     def end(self) -> None:
         if self.naive.jobs:
@@ -184,6 +200,7 @@ class Both:
 NEWS = [
     (3, Both.submit),
     (1, Both.end),
+    (2, Both.replan),
     (14, Both.store),
     (4, Both.deliver),
     (4, Both.keep),
@@ -270,7 +287,20 @@ class AsksForEverything(Lineage):
         return [parent for parent in _parents(stage.spec) if not self._stages[parent].complete]
 
 
+class StillReadsWhatItWasMadeOf(Lineage):
+    def _unlink(self, spec: StageSpec) -> None:
+        pass
+
+
+class WaitsForWhatItWasMadeOf(Lineage):
+    def replan(self, stages: Iterable[StageSpec]) -> Change:
+        super().replan(stages)
+        return Change()
+
+
 BUGS = {
+    "a stage that is planned anew still counts as a reader of what it read": StillReadsWhatItWasMadeOf,
+    "what a new plan does not need any more stays wanted": WaitsForWhatItWasMadeOf,
     "a complete shuffle wakes nobody": ForgetsWhoReads,
     "what nobody needs any more stays wanted": KeepsWantingWhatNobodyNeeds,
     "a task whose input is lost is not held back": HoldsNothingBack,

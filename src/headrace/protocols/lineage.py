@@ -75,18 +75,17 @@ class Lineage:
         for spec in stages:
             if spec.id not in self._stages:
                 self._stages[spec.id] = _Stage(spec)
-                for parent in _parents(spec):
-                    self._stages[parent].readers.add(spec.id)
-            else:  # datasets may be cached, or not any more, since the last job
-                changed = changed or self._stages[spec.id].spec != spec
-                self._stages[spec.id].spec = spec
-            for segment in spec.segments:
-                for reads in _tree(segment.reads):
-                    if reads.cut is not None:
-                        self._cut_by.setdefault(reads.cut, set()).add(spec.id)
+                self._link(spec)
+            else:
+                changed = self._replan(spec) or changed
             result = spec.id
         self._jobs[job] = (result, set(wanted))
         return self._anew() if changed else self._want([(result, p) for p in sorted(self._jobs[job][1])])
+
+    def replan(self, stages: Iterable[StageSpec]) -> Change:
+        """Datasets in some stages are kept, or not any more, or are not made any more of what they were made of."""
+        changed = [self._replan(spec) for spec in stages if spec.id in self._stages]
+        return self._anew() if any(changed) else Change()
 
     def end(self, job: JobId) -> Change:
         """Forget a job that finished, failed or was cancelled, and whatever only it wanted."""
@@ -290,24 +289,45 @@ class Lineage:
     # How it follows.
 
     def _remove(self, stage: StageId) -> None:
-        for parent in _parents(self._stages.pop(stage).spec):
-            self._stages[parent].readers.discard(stage)
-        for operator, stages in list(self._cut_by.items()):
-            stages.discard(stage)
+        self._unlink(self._stages.pop(stage).spec)
+
+    def _replan(self, spec: StageSpec) -> bool:
+        """Give a stage another plan; False if it is the same."""
+        found = self._stages[spec.id]
+        if found.spec == spec:
+            return False
+        self._unlink(found.spec)
+        found.spec = spec
+        self._link(spec)
+        return True
+
+    def _link(self, spec: StageSpec) -> None:
+        for parent in _parents(spec):
+            self._stages[parent].readers.add(spec.id)
+        for operator in _cuts(spec):
+            self._cut_by.setdefault(operator, set()).add(spec.id)
+
+    def _unlink(self, spec: StageSpec) -> None:
+        for parent in _parents(spec):
+            self._stages[parent].readers.discard(spec.id)
+        for operator in _cuts(spec):
+            stages = self._cut_by[operator]
+            stages.discard(spec.id)
             if not stages:
                 del self._cut_by[operator]
 
     def _anew(self) -> Change:
         """Work out from nothing what the jobs wait for: some of what was wanted may not be any more."""
-        wanted = {task for stage in self._stages.values() for task in _tasks(stage, stage.wanted)}
-        ready = {task for stage in self._stages.values() for task in _tasks(stage, stage.ready)}
-        for stage in self._stages.values():
+        active = [stage for stage in self._stages.values() if stage.wanted]
+        wanted = {task for stage in active for task in _tasks(stage, stage.wanted)}
+        ready = {task for stage in active for task in _tasks(stage, stage.ready)}
+        for stage in active:
             stage.wanted.clear()
             stage.ready.clear()
         need: list[TaskId] = []
         for stage_id, partitions in self._jobs.values():
             need += self._want([(stage_id, p) for p in sorted(partitions)]).need
-        still = {task for stage in self._stages.values() for task in _tasks(stage, stage.wanted)}
+        still = {task for stage in self._stages.values() if stage.wanted for task in _tasks(stage, stage.wanted)}
         hold = tuple(sorted((ready & still).difference(need)))
         return Change(need=tuple(need), hold=hold, drop=tuple(sorted(wanted - still)))
 
@@ -315,6 +335,7 @@ class Lineage:
         """Want partitions, and whatever they wait for."""
         need: list[TaskId] = []
         waiting = list(reversed(tasks))
+        asked: set[StageId] = set()  # of which all that is lacking is wanted already, or is in the list
         while waiting:
             stage_id, partition = waiting.pop()
             stage = self._stages[stage_id]
@@ -326,8 +347,10 @@ class Lineage:
                 stage.ready.add(partition)
                 need.append(TaskId(stage_id, partition))
             for parent in blockers:
-                lacking = range(self._stages[parent].spec.partitions - 1, -1, -1)
-                waiting += [(parent, p) for p in lacking if p not in self._stages[parent].outputs]
+                if parent not in asked:
+                    asked.add(parent)
+                    lacking = range(self._stages[parent].spec.partitions - 1, -1, -1)
+                    waiting += [(parent, p) for p in lacking if p not in self._stages[parent].outputs]
         return Change(need=tuple(need))
 
     def _blockers(self, stage: _Stage, partition: int) -> list[StageId]:
@@ -391,6 +414,15 @@ def _parents(spec: StageSpec) -> set[StageId]:
     for segment in spec.segments:
         for reads in _tree(segment.reads):
             found.update(reads.stages)
+    return found
+
+
+def _cuts(spec: StageSpec) -> set[OperatorId]:
+    found: set[OperatorId] = set()
+    for segment in spec.segments:
+        for reads in _tree(segment.reads):
+            if reads.cut is not None:
+                found.add(reads.cut)
     return found
 
 

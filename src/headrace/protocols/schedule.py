@@ -57,6 +57,7 @@ from headrace.protocols.schedule_words import (
     ResultLost,
     Settle,
     ShuffleReleased,
+    StagesReplanned,
     Ticked,
     WithdrawOffers,
     WorkerGone,
@@ -124,6 +125,8 @@ class Schedule(Oversight):
                 return self._follow(self.lineage.evicted(operator, partition, worker))
             case DatasetUncached(operator=operator):
                 return self._follow(self.lineage.uncache(operator))
+            case StagesReplanned(stages=specs):
+                return [*self._follow(self.lineage.replan(specs)), *self._release()]
             case ShuffleReleased(stage=stage):
                 self.releasing.add(stage)
                 return self._release()

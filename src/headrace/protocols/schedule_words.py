@@ -188,6 +188,12 @@ class DatasetUncached(Struct, frozen=True):
     operator: OperatorId
 
 
+class StagesReplanned(Struct, frozen=True):
+    """Datasets in these stages are kept, or not any more, or are not made any more of what they were made of."""
+
+    stages: tuple[StageSpec, ...]
+
+
 class ShuffleReleased(Struct, frozen=True):
     """No dataset refers to a shuffle any more."""
 
@@ -227,6 +233,7 @@ Event = (
     | ResultLost
     | CacheEvicted
     | DatasetUncached
+    | StagesReplanned
     | ShuffleReleased
     | Ticked
     | Rebuilt
