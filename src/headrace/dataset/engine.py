@@ -218,6 +218,24 @@ class Engine:
     def call_off(self, job: JobId) -> None:
         """Cancel a job whose result nobody waits for any more."""
         self.jobs.ended(job)
+    def values_in_time(self, tip: Operator, sink: ResultSink, name: str, time_ns: int) -> list[Any]:
+        """Run a job whose tasks return one value each, for so long at most; return those of the tasks that have ended."""
+        handle = self.start(tip, sink, name)
+        job = handle.request.id
+        try:
+            if self.session.wait_until(handle.ended, self.session.now_ns() + time_ns):
+                self.finish(handle)
+            else:
+                self.session.cancel(job, "its time is up, and what is known by now is enough")
+                self.session.wait(handle.ended)  # not for the tasks: for the loop to have heard it
+        except BaseException:
+            self.call_off(job)
+            raise
+        self.jobs.ended(job)
+        if (problem := self._add_up(handle)) is not None:
+            raise problem
+        return [next(handle.values(partition))[0] for partition in sorted(handle.results)]
+
         with contextlib.suppress(ContextClosed):
             self.session.cancel(job, "the program was interrupted")
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import pairwise
 from typing import Any
 
+from headrace.config import MS
 from headrace.dataset.actions import per_partition
 from headrace.dataset.arguments import whole
 from headrace.dataset.engine import Engine
 from headrace.errors import NoRecords, UsageError
+from headrace.execute.estimates import BoundedFloat, BoundedInt, estimated_count, estimated_mean, estimated_sum
+from headrace.execute.helpers import count
 from headrace.execute.sketch import ACCURACY_BEST, POWER_MAX, Sketch, estimate, registers_for
-from headrace.execute.statistics import Bins, StatCounter, counts, even_bounds, extremes
+from headrace.execute.statistics import Bins, StatCounter, counts, even_bounds, extremes, number_and_sum, sum_as_float
+from headrace.plan.functions import UserFunction, call_site
 from headrace.plan.hashing import short
 from headrace.plan.operators import Operator
+from headrace.plan.stages import ValueSink
+
+FOREVER_NS = 1 << 62
 
 
 def stats(engine: Engine, source: Operator, name: str = "stats") -> StatCounter:
@@ -82,3 +89,47 @@ def count_approx_distinct(engine: Engine, source: Operator, relative_sd: float) 
             "distinct().count()."
         )
     return estimate(per_partition(engine, source, Sketch(power), "count_approx_distinct"))
+
+
+# What is known when a time is up.
+
+
+def count_approx(engine: Engine, source: Operator, timeout: float, confidence: float) -> BoundedInt:
+    """Estimate how many records there are, from the partitions that are counted in time."""
+    share = _share(confidence)
+    return estimated_count(_in_time(engine, source, count, "count_approx", timeout), source.partitions, share)
+
+
+def sum_approx(engine: Engine, source: Operator, timeout: float, confidence: float) -> BoundedFloat:
+    """Estimate the sum of the records, from the partitions that are added up in time."""
+    share = _share(confidence)
+    return estimated_sum(_in_time(engine, source, sum_as_float, "sum_approx", timeout), source.partitions, share)
+
+
+def mean_approx(engine: Engine, source: Operator, timeout: float, confidence: float) -> BoundedFloat:
+    """Estimate the mean of the records, from the partitions that are added up in time."""
+    share = _share(confidence)
+    return estimated_mean(_in_time(engine, source, number_and_sum, "mean_approx", timeout), source.partitions, share)
+
+
+def _in_time(engine: Engine, source: Operator, helper: Callable[..., Any], name: str, timeout: float) -> list[Any]:
+    """Run a helper on each partition; return what those gave that ended within so many milliseconds."""
+    time = _number(timeout)
+    if not time >= 0:
+        raise UsageError(f"timeout must be a number of milliseconds, of at least 0, not {short(timeout)}.")
+    time_ns = int(min(time * MS, FOREVER_NS))
+    return engine.values_in_time(source, ValueSink(UserFunction(helper, name, call_site())), name, time_ns)
+
+
+def _share(confidence: float) -> float:
+    share = _number(confidence)
+    if not 0 <= share <= 1:
+        raise UsageError(f"confidence must be a number from 0 to 1, such as 0.95, not {short(confidence)}.")
+    return share
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

@@ -142,6 +142,25 @@ def _root(number: Any) -> Any:
     return number.sqrt() if isinstance(number, Decimal) else number**0.5
 
 
+def sum_as_float(records: Iterable[Any]) -> float:
+    """Add numbers up."""
+    return float(sum(records))
+
+
+def number_and_sum(records: Iterable[Any]) -> tuple[int, float]:
+    """Count numbers and add them up.
+
+    >>> number_and_sum(iter([1, 2]))
+    (2, 3.0)
+    """
+    number, total = 0, 0.0
+    iterator = iter(records)
+    while some := list(islice(iterator, BATCH)):
+        number += len(some)
+        total += float(sum(some))
+    return number, total
+
+
 def extremes(records: Iterable[Any]) -> tuple[Any, Any] | None:
     """Return the least and the largest of what counts in a histogram; None if nothing does."""
     counted = filter(counts, records)

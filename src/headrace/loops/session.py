@@ -56,7 +56,11 @@ class Session(Protocol):
         ...
 
     def wait(self, flag: Flag) -> None:
-        """Sleep until something has happened; the one place where the program blocks."""
+        """Sleep until something has happened; the program blocks here, and below, and nowhere else."""
+        ...
+
+    def wait_until(self, flag: Flag, until_ns: int) -> bool:
+        """Sleep until something has happened, or `now_ns` has come so far; return whether it has happened."""
         ...
 
     def cancel(self, job: JobId, because: str) -> None:

@@ -19,6 +19,11 @@ class ThreadGate:
         assert isinstance(flag, threading.Event)
         flag.wait()
 
+    def wait_for(self, flag: Flag, seconds: float) -> bool:
+        """Sleep until it has happened, or so long; return whether it has."""
+        assert isinstance(flag, threading.Event)
+        return flag.wait(min(seconds, threading.TIMEOUT_MAX))
+
     def pause(self, records: int) -> None:
         """Nothing to do."""
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec.structs import replace
 
-from headrace.config import MS, Config
+from headrace.config import MS, SECOND, Config
 from headrace.errors import ContextClosed, InternalError
 from headrace.ids import Digest, HostId, JobId, OperatorId, RunId, StageId, WorkerId
 from headrace.loops.controller import Controller, ControllerPorts
@@ -151,6 +152,15 @@ class InlineSession:
             with self._baton:
                 if not self._turn() and not flag.is_set():
                     raise InternalError("an inline run has come to rest while the program waits")
+
+    def wait_until(self, flag: Flag, until_ns: int) -> bool:
+        """Let the loops and bodies run until it has happened, or a time has come, which is seen between two bodies."""
+        while not flag.is_set() and (left := until_ns - self.now_ns()) > 0:
+            with self._baton:
+                moved = self._turn()
+            if not moved and not flag.is_set():
+                time.sleep(min(left, TICK_NS) / SECOND)
+        return flag.is_set()
 
     def pause(self, records: int) -> None:
         """Let the loops run a little, so that a cancellation is heard."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from headrace.config import MS, Config, MemoryConfig
+from headrace.config import MS, SECOND, Config, MemoryConfig
 from headrace.errors import ContextClosed, InternalError
 from headrace.ids import Digest, HostId, JobId, OperatorId, RunId, StageId, WorkerId
 from headrace.loops.controller import Controller, ControllerPorts
@@ -150,6 +150,10 @@ class LocalSession:
     def wait(self, flag: Flag) -> None:
         """Sleep until something has happened."""
         self._gate.wait(flag)
+
+    def wait_until(self, flag: Flag, until_ns: int) -> bool:
+        """Sleep until something has happened, or a time has come."""
+        return self._gate.wait_for(flag, max(0, until_ns - self.now_ns()) / SECOND)
 
     def cancel(self, job: JobId, because: str) -> None:
         """Have a job end."""

@@ -42,9 +42,20 @@ class ProgramGate:
     def wait(self, flag: Flag) -> None:
         """Let the world go on until it has happened."""
         while not flag.is_set():
-            with self.baton:
-                if not flag.is_set():
-                    self._world.step()
+            self._step(flag)
+
+    def wait_until(self, flag: Flag, until_ns: int) -> bool:
+        """Let the world go on until it has happened, or a time has come; return whether it has happened."""
+        with self.baton:
+            self._world.later(until_ns - self._world.time_ns, "program waits no longer", lambda: None)
+        while not flag.is_set() and self._world.time_ns < until_ns:
+            self._step(flag)
+        return flag.is_set()
+
+    def _step(self, flag: Flag) -> None:
+        with self.baton:
+            if not flag.is_set():
+                self._world.step()
 
     def pause(self, records: int) -> None:
         """Nothing to do."""
@@ -148,6 +159,10 @@ class SimSession:
     def wait(self, flag: Flag) -> None:
         """Let the world go on until something has happened."""
         self.gate.wait(flag)
+
+    def wait_until(self, flag: Flag, until_ns: int) -> bool:
+        """Let the world go on until something has happened, or a time has come."""
+        return self.gate.wait_until(flag, until_ns)
 
     def cancel(self, job: JobId, because: str) -> None:
         """Have a job end."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from headrace.dataset import actions, numbers
 from headrace.dataset.frames import action
 from headrace.dataset.methods.handle import Handle
+from headrace.execute.estimates import BoundedFloat, BoundedInt
 from headrace.execute.statistics import StatCounter
 
 T = TypeVar("T")
@@ -145,3 +146,47 @@ class Numbers(Handle[T]):
 
         """
         return numbers.count_approx_distinct(self._engine, self._operator, relative_sd)
+
+    @action
+    def count_approx(self, timeout: float, confidence: float = 0.95) -> BoundedInt:
+        """Count the records, or estimate how many there are from the partitions that were counted when the time is up.
+
+        What has not been counted by then is called off, and nobody waits for it. The partitions that report first are
+        taken for a fair sample of all: where large ones take longer, the estimate is too low.
+
+        Args:
+            timeout: in milliseconds; as soon as all is counted, the exact number is returned.
+            confidence: how often an interval from `low` to `high` is to have the true number in it, from 0 to 1.
+
+        >>> number = ctx.range(1000).count_approx(60_000)
+        >>> number, number.low, number.high, number.confidence
+        (1000, 1000, 1000, 1.0)
+
+        """
+        return numbers.count_approx(self._engine, self._operator, timeout, confidence)
+
+    @action
+    def sum_approx(self, timeout: float, confidence: float = 0.95) -> BoundedFloat:
+        """Add the records, or estimate their sum from the partitions that were added when the time is up.
+
+        Args:
+            timeout, confidence: as for `count_approx`.
+
+        >>> ctx.range(1000).sum_approx(60_000)
+        499500.0
+
+        """
+        return numbers.sum_approx(self._engine, self._operator, timeout, confidence)
+
+    @action
+    def mean_approx(self, timeout: float, confidence: float = 0.95) -> BoundedFloat:
+        """Return the mean, or an estimate of it from the partitions that were added when the time is up.
+
+        Args:
+            timeout, confidence: as for `count_approx`.
+
+        >>> ctx.range(1000).mean_approx(60_000)
+        499.5
+
+        """
+        return numbers.mean_approx(self._engine, self._operator, timeout, confidence)
