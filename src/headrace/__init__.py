@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headrace import testing as testing
     from headrace.context import Context, connect
     from headrace.dataset import Dataset
+    from headrace.execute.context import TaskContext
     from headrace.execute.shared import Accumulator, Broadcast
     from headrace.plan.levels import StorageLevel
 
@@ -29,6 +30,7 @@ __all__ = [
     "Context",
     "Dataset",
     "StorageLevel",
+    "TaskContext",
     "__version__",
     "connect",
     "errors",
@@ -41,6 +43,7 @@ _WHERE = {
     "Context": "headrace.context",
     "Dataset": "headrace.dataset",
     "StorageLevel": "headrace.plan.levels",
+    "TaskContext": "headrace.execute.context",
     "connect": "headrace.context",
 }
 

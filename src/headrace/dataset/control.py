@@ -7,6 +7,8 @@ from typing import ParamSpec, TypeVar
 
 from headrace.dataset.engine import Engine
 from headrace.dataset.jobs import JobFuture, tag_of
+from headrace.errors import UsageError
+from headrace.plan.hashing import short
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,6 +50,36 @@ class JobControl:
         >>> ctx.cancel_job_group("nightly")
         """
         self._engine.jobs.cancel(lambda labels: labels.group == group_id, f"group {group_id!r} was cancelled")
+
+    def set_local_property(self, key: str, value: str | None) -> None:
+        """Set a word that tasks of the jobs that this thread runs from now on can ask for; None takes it back.
+
+        A task asks with `TaskContext.get().get_local_property(key)`.
+
+        Raises:
+            UsageError: either is no text.
+
+        >>> ctx.set_local_property("day", "monday")
+        >>> ctx.get_local_property("day")
+        'monday'
+        >>> ctx.set_local_property("day", None)
+        >>> ctx.get_local_property("day") is None
+        True
+
+        """
+        if not isinstance(key, str) or not isinstance(value, str | None):
+            raise UsageError(f"a local property is text, not {short(key)} and {short(value)}. Give str(...) of it.")
+        properties = {**dict(self._engine.jobs.labels.properties), key: value}
+        kept = tuple(sorted((name, text) for name, text in properties.items() if text is not None))
+        self._engine.jobs.relabel(properties=kept)
+
+    def get_local_property(self, key: str) -> str | None:
+        """Return what `set_local_property` has set for this thread's jobs; None if nothing.
+
+        >>> ctx.get_local_property("night") is None
+        True
+        """
+        return dict(self._engine.jobs.labels.properties).get(key)
 
     def add_job_tag(self, tag: str) -> None:
         """Tag the jobs that this thread runs from now on, besides the tags that they have already.

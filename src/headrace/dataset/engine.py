@@ -264,7 +264,7 @@ class Engine:
             blobs[function.digest] = function.blob
             needed.append(function.digest)
         reads = tuple(dict.fromkeys(read for node in stage.program.nodes for read in node.reads if read is not None))
-        return StageCode(stage.spec, digest, tuple(needed), reads)
+        return StageCode(stage.spec, digest, tuple(needed), reads, self.jobs.labels.properties)
 
     def _message(self, digest: Digest, blob: bytes) -> bytes:
         """Return what a message says of some code: itself, or nothing where it is too large and in the program's store."""

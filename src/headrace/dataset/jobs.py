@@ -27,6 +27,7 @@ class Labels(Struct, frozen=True):
     group: str | None = None
     description: str = ""
     tags: frozenset[str] = frozenset()
+    properties: tuple[tuple[str, str], ...] = ()  # that their tasks can ask for, sorted
 
 
 class Jobs:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, field
@@ -12,11 +13,16 @@ from msgspec import Struct, field
 from headrace.ids import AttemptId, TaskId
 from headrace.ports import TaskPort
 
+NO_PROPERTIES: Mapping[str, str] = MappingProxyType({})
+
 
 class Current(Struct):
     """The attempt that this thread is running.
 
     Attributes:
+        number: which try of its task it is, from 0 on.
+        partitions: of its stage.
+        properties: local properties of the job.
         updates: what it has added to accumulators, by their number.
 
     """
@@ -24,6 +30,9 @@ class Current(Struct):
     port: TaskPort
     task: TaskId
     attempt: AttemptId
+    number: int = 0
+    partitions: int = 1
+    properties: Mapping[str, str] = NO_PROPERTIES
     updates: dict[int, Any] = field(default_factory=dict)
 
 

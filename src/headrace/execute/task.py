@@ -7,7 +7,7 @@ simulation.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from itertools import islice, product, zip_longest
 from typing import Any
 
@@ -16,7 +16,7 @@ from msgspec import Struct
 from headrace.errors import InternalError, ProgramError
 from headrace.execute.chunks import CHUNK_RECORDS, NAN_KEYS, Corrupt, Frame, dumps, frame, split_frames
 from headrace.execute.combine import ReduceTable, columns_of, combine_stream
-from headrace.execute.current import Current, running
+from headrace.execute.current import NO_PROPERTIES, Current, running
 from headrace.execute.flow import Flow, Pace, step_of
 from headrace.execute.formats.reading import read_files
 from headrace.execute.formats.writing import writer_of
@@ -64,10 +64,25 @@ class Finished(Struct, frozen=True):
 
 
 class TaskBody:
-    """One attempt at one task."""
+    """One attempt at one task.
 
-    def __init__(self, program: Program, task: TaskId, attempt: AttemptId, port: TaskPort) -> None:
+    Args:
+        number: which try of the task it is, from 0 on.
+        properties: local properties of the job.
+
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        task: TaskId,
+        attempt: AttemptId,
+        port: TaskPort,
+        number: int = 0,
+        properties: Mapping[str, str] = NO_PROPERTIES,
+    ) -> None:
         self._program, self._task, self._attempt, self._port = program, task, attempt, port
+        self._current = Current(port, task, attempt, number, program.nodes[-1].partitions, properties)
         self._budget = max(SHARED_BYTES_MIN, port.task_bytes // growing_structures(program))
         self.flows: list[Flow] = []  # sources first: where an exception is looked for
 
@@ -78,7 +93,7 @@ class TaskBody:
             BlockLost: input is gone.  TaskCancelled: somebody asked.  Anything else: from the user's functions.
 
         """
-        task = Current(self._port, self._task, self._attempt)
+        task = self._current
         with running(task):
             self._port.enter("compute")
             try:

@@ -48,6 +48,7 @@ from headrace.protocols.messages import (
     decode,
     encode,
 )
+from headrace.protocols.tries import Tries
 from headrace.store.layout import HOME, Layout
 from headrace.store.serving import BlockReader
 
@@ -67,7 +68,7 @@ class ControllerPorts(Struct, frozen=True):
 class _Outbox(Struct):
     """What is said to workers within one run of the loop, gathered: one frame instead of many."""
 
-    runs: dict[tuple[WorkerId, StageId], list[tuple[int, int]]] = field(default_factory=dict)
+    runs: dict[tuple[WorkerId, StageId], list[tuple[int, int, int]]] = field(default_factory=dict)
     kept: dict[WorkerId, list[int]] = field(default_factory=dict)
     discarded: dict[WorkerId, list[int]] = field(default_factory=dict)
 
@@ -87,6 +88,7 @@ class Controller:
         self.main_blobs: set[Digest] = set()
         self.cached: set[OperatorId] = set()  # datasets that the program wants kept
         self.outbox = _Outbox()
+        self.tries = Tries()
         self.lost_hosts: set[HostId] = set()
         self.near = frozenset({HOME, HostId("h0")}) if config.hosts == 1 else frozenset({HOME})
         self.closing = False
@@ -283,6 +285,8 @@ class Controller:
         attempt, task = AttemptId(report.attempt), TaskId(StageId(report.stage), report.partition)
         if attempt in member.held:
             member.held.remove(attempt)
+        if report.outcome == "returned":
+            self.tries.unbegun([attempt])
         match report.outcome:
             case "done":
                 self._done(member, report, task, attempt, now)
@@ -387,11 +391,12 @@ class Controller:
             lineage = self.scheduler.lineage
             reads = tuple((read, lineage.outputs(read)[0]) for read in code.reads if lineage.stage(read) is not None)
             job = min(self.scheduler.lineage.jobs_of(stage), default=JobId(0)) if lineage.stage(stage) else JobId(0)
-            self._send(worker, Run(job, stage, code.program, code.blobs, reads, tuple(attempts)))
+            self._send(worker, Run(job, stage, code.program, code.blobs, reads, tuple(attempts), code.properties))
 
     def _launch_attempt(self, effect: words.Launch) -> None:
         key = (effect.worker, effect.task.stage)
-        self.outbox.runs.setdefault(key, []).append((effect.attempt, effect.task.partition))
+        number = self.tries.number(effect.task, effect.attempt)
+        self.outbox.runs.setdefault(key, []).append((effect.attempt, effect.task.partition, number))
         member = self.members.get(effect.worker)
         if member is not None and effect.attempt not in member.held:
             member.held.append(effect.attempt)
@@ -405,6 +410,7 @@ class Controller:
 
     def _end_stage(self, effect: words.EndStage) -> None:
         self.loop.tell("claims", claims.StageOver(effect.stage))
+        self.tries.forget(effect.stage)
         code = self.code.pop(effect.stage, None)
         if code is None:
             return
@@ -469,6 +475,8 @@ class Controller:
         if member is not None and member.peer is not None:
             self.by_peer.pop(member.peer, None)
             self.ports.network.close(member.peer)
+        if member is not None:  # what it was at may have begun, and what waited behind that has not
+            self.tries.unbegun(set(member.held[1:]) - {effect.culprit, effect.victim})
         self.loop.tell("claims", claims.Left(effect.worker))
         self._schedule(words.WorkerGone(effect.worker, effect.how, effect.culprit, effect.victim, self._now()))
 

@@ -28,12 +28,18 @@ MESSAGE_BLOB_BYTES = 1 << 20  # code larger than this goes through the program's
 
 
 class StageCode(Struct, frozen=True):
-    """What a worker is sent for a stage."""
+    """What a worker is sent for a stage.
+
+    Attributes:
+        properties: local properties of the job that brought the stage.
+
+    """
 
     spec: StageSpec
     program: Digest
     blobs: tuple[Digest, ...]
     reads: tuple[StageId, ...]
+    properties: tuple[tuple[str, str], ...] = ()
 
 
 class JobRequest(Struct, frozen=True):

@@ -77,6 +77,8 @@ class _Order(Struct):
     task: TaskId
     program: Digest
     blobs: tuple[Digest, ...]
+    number: int = 0
+    properties: tuple[tuple[str, str], ...] = ()
 
 
 class _Running(Struct):
@@ -268,17 +270,17 @@ class WorkerLoop:
 
     def _run(self, message: Run, now_ns: int) -> None:
         blobs = tuple(map(Digest, message.blobs))
-        for attempt, partition in message.attempts:
-            self.orders.setdefault(
-                AttemptId(attempt),
-                _Order(message.job, TaskId(StageId(message.stage), partition), Digest(message.program), blobs),
-            )
+        program, properties = Digest(message.program), message.properties
+        for attempt, partition, number in message.attempts:
+            task = TaskId(StageId(message.stage), partition)
+            order = _Order(message.job, task, program, blobs, number, properties)
+            self.orders.setdefault(AttemptId(attempt), order)
         needs = [f"blob {digest}" for digest in dict.fromkeys((*blobs, message.program))]
         needs += [f"outputs {stage} {version}" for stage, version in message.reads]
         held = {f"outputs {stage} {version}" for stage, version in message.reads if self._has(stage, version)}
         if held:
             self.loop.tell("worker", worker.Supplied(tuple(sorted(held))))
-        attempts = tuple(AttemptId(attempt) for attempt, _ in message.attempts)
+        attempts = tuple(AttemptId(attempt) for attempt, *_ in message.attempts)
         self.loop.tell("worker", worker.Assigned(attempts, tuple(needs), now_ns))
 
     def _has(self, stage: int, version: int) -> bool:
@@ -379,7 +381,7 @@ class WorkerLoop:
         try:
             port.pause()
             program = self._load(order, port)
-            body = TaskBody(program, order.task, attempt, port)
+            body = TaskBody(program, order.task, attempt, port, order.number, dict(order.properties))
             finished = body.run()
             port.publish()
             report = self._report(order, attempt, port, "done", began, finished=finished)
@@ -478,7 +480,7 @@ class WorkerLoop:
         order = self.orders.pop(effect.attempt, None) or _Order(0, TaskId(StageId(0), 0), Digest(""), ())
         port = BodyPort(self.shared, order.job, order.task, effect.attempt)
         now = self.ports.clock.now_ns()
-        report = self._report(order, effect.attempt, port, "stopped", now)
+        report = self._report(order, effect.attempt, port, "returned", now)
         self.attempts[effect.attempt] = _Running(port, now, report)
         self.loop.tell("commit", commit.Ended(effect.attempt, left_output=False, now_ns=now))
 

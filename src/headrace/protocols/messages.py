@@ -23,7 +23,8 @@ class Run(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=
     Attributes:
         program: the digest of what to run; `blobs` are those of the functions that it names.
         reads: the shuffles that it reads, each with the version of the table of outputs that is needed at least.
-        attempts: attempt and partition of each.
+        attempts: attempt and partition of each, and the how manieth try of its task it is, from 0 on.
+        properties: local properties of the job, for tasks that ask.
 
     """
 
@@ -32,7 +33,8 @@ class Run(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=
     program: str
     blobs: tuple[str, ...]
     reads: tuple[tuple[int, int], ...]
-    attempts: tuple[tuple[int, int], ...]
+    attempts: tuple[tuple[int, int, int], ...]
+    properties: tuple[tuple[str, str], ...]
 
 
 class Blob(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
@@ -141,7 +143,7 @@ class Report(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fiel
     """How an attempt ended.  Sent again until it is settled.
 
     Attributes:
-        outcome: "done", "failed", "starved" or "stopped".
+        outcome: "done", "failed", "starved", "stopped", or "returned": it had not begun.
         result: the result, if it is small and there is one; `result_bytes` is its size anyway.
         updates: contributions to accumulators, pickled.
         cached: partitions of cached datasets that stay in this worker's memory: dataset and partition.
