@@ -15,27 +15,34 @@ import headrace
 
 SAMPLE = Path(__file__).parent / "data" / "requires.txt"
 
-Paths = headrace.Dataset[tuple[str, str]]
+Edges = headrace.Dataset[tuple[str, str]]
+Paths = headrace.Dataset[tuple[tuple[str, str], None]]
 
 
-def read(ctx: headrace.Context, path: str) -> Paths:
+def read(ctx: headrace.Context, path: str) -> Edges:
     """Read the edges of a graph."""
     lines = ctx.text_file(path).filter(lambda line: not line.startswith("#"))
     return lines.map(lambda line: (line.split()[0], line.split()[1])).distinct()
 
 
-def closure(edges: Paths) -> Paths:
-    """Return all pairs of nodes between which there is a path."""
-    edges_into = edges.map(lambda edge: (edge[1], edge[0])).partition_by(edges.get_num_partitions()).cache()
-    paths = new = edges.cache()
+def closure(edges: Edges) -> Edges:
+    """Return all pairs of nodes between which there is a path.
+
+    Paths are keys, so that all rounds' are dealt alike: only those of the last round move, to edges and to where they may be
+    known already.
+    """
+    edges_into = edges.map(lambda edge: (edge[1], edge[0])).group_by_key().cache()
+    paths: Paths = edges.map(lambda edge: (edge, None)).reduce_by_key(either).cache()
+    new = paths
     while not new.is_empty():
-        longer = edges_into.join(new).values()  # an edge to where a path begins
-        new = longer.subtract(paths).distinct().cache()
-        shorter = paths
-        paths = paths.union(new).coalesce(edges.get_num_partitions()).cache()
-        paths.count()
-        shorter.unpersist()
-    return paths
+        longer = edges_into.join(new.keys()).values().flat_map(lambda two: (((start, two[1]), None) for start in two[0]))
+        new = longer.reduce_by_key(either).subtract_by_key(paths).cache()
+        paths = paths.union(new)
+    return paths.keys()
+
+
+def either(one: None, other: None) -> None:
+    """Merge two paths with the same ends."""
 
 
 def main() -> None:
@@ -45,7 +52,7 @@ def main() -> None:
     parser.add_argument("--output", help="a folder for all pairs, which must not exist")
     options = parser.parse_args()
     with headrace.connect() as ctx:
-        paths = closure(read(ctx, options.edges))
+        paths = closure(read(ctx, options.edges)).cache()
         reached = paths.count_by_key()
         print(f"{sum(reached.values())} pairs; what reaches most:")
         for node, number in sorted(reached.items(), key=lambda pair: (-pair[1], pair[0]))[:10]:

@@ -5,26 +5,15 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 from decimal import Decimal
 from operator import add
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from headrace.context import Context
 from tests.conftest import SHARED
+from tests.facts import facts
 
 RETAIL = SHARED / "events" / "online_retail" / "by-day"
-
-
-def facts(kind: str) -> Any:
-    """What is known of the shared data of a kind."""
-    path = SHARED / kind / "facts.json"
-    if not path.exists():
-        pytest.skip("the shared data are not here (see HEADRACE_TEST_DATA)")
-    return json.loads(path.read_text("utf-8"))
 
 
 def test_sales_of_nine_months_from_as_many_packed_files_as_days(local: Context) -> None:
