@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 
 from headrace.dataset.jobs import Jobs
+from headrace.dataset.known import Known
 from headrace.errors import ContextClosed, TaskFailed, UsageError
 from headrace.execute.chunks import loads, main_classes
 from headrace.execute.current import current
@@ -52,15 +53,14 @@ class Engine:
         self._operators, self._stages, self._jobs = count(1), count(1), count(1)
         self._blocks, self._accumulator_numbers = count(1), count(1)
         self.cached: dict[OperatorId, StorageLevel] = {}
-        self._cache_version = 0
-        self._known: dict[StageId, int] = {}  # map stages that the controller has, by the version of `cached`
+        self.known = Known()
         self._main: dict[str, type] = {}
         self._main_digest: Digest | None = None
         self._stored: set[Digest] = set()  # code that lies in the program's store
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
         self.jobs = Jobs(session.cancel)
         self.unsettled: weakref.WeakSet[Operator] = weakref.WeakSet()  # something is to be measured before they run
-        self._lock = threading.RLock()  # several threads may run actions
+        self.lock = threading.RLock()  # several threads may run actions
 
     # Making operators.
 
@@ -103,7 +103,7 @@ class Engine:
     # Keeping.
 
     def keep(self, operator: Operator, level: StorageLevel) -> None:
-        """Have a dataset kept from its next computation on.
+        """Have a dataset kept from its next computation on, until nothing refers to it any more.
 
         Raises:
             UsageError: it is kept elsewhere already.
@@ -114,16 +114,26 @@ class Engine:
                 f"this dataset is kept in {self.cached[operator.id]} already. Call unpersist() before it is kept elsewhere."
             )
         if operator.id not in self.cached:
-            self.cached[operator.id] = level
-            self._cache_version += 1
             self.session.keep(operator.id)
+            with self.lock:
+                self.cached[operator.id] = level
+                self.replan(operator)
+            weakref.finalize(operator, _forget_kept, weakref.ref(self), self.session, operator.id).atexit = False
 
     def unkeep(self, operator: Operator) -> None:
         """Have a dataset forgotten."""
         if operator.id in self.cached:
-            del self.cached[operator.id]
-            self._cache_version += 1
+            with self.lock:
+                del self.cached[operator.id]
+                self.replan(operator)
             self.session.uncache(operator.id)
+
+    def replan(self, operator: Operator) -> None:
+        """Have stages that the controller has be run as they are planned now; an operator in them has changed."""
+        stages = self.known.replan(operator, self.cached)
+        if stages:
+            codes, blobs = self._codes(stages)
+            self.session.replan(codes, blobs)
 
     # Accumulators.
 
@@ -136,7 +146,7 @@ class Engine:
     def _add_up(self, handle: JobHandle) -> UsageError | None:
         updates, handle.updates = handle.updates, []
         problem: UsageError | None = None
-        with self._lock:
+        with self.lock:
             for data in updates:
                 for number, term in loads(data).items():
                     found = self._accumulators.get(number)
@@ -159,17 +169,17 @@ class Engine:
             everything: also stages that the controller knows already.
 
         """
-        known = [] if everything else [s for s, version in self._known.items() if version == self._cache_version]
-        return compile_job(
-            tip,
-            sink,
-            result_stage=StageId(next(self._stages)),
-            name=name,
-            cached=frozenset(self.cached),
-            levels=self.cached,
-            known=known,
-            has_effects=name in EFFECTS,
-        )
+        with self.lock:
+            return compile_job(
+                tip,
+                sink,
+                result_stage=StageId(next(self._stages)),
+                name=name,
+                cached=self.cached.keys(),
+                levels=self.cached,
+                known=() if everything else self.known,
+                has_effects=name in EFFECTS,
+            )
 
     def start(
         self, tip: Operator, sink: ResultSink, name: str, partitions: range | list[int] | None = None
@@ -181,23 +191,20 @@ class Engine:
                 "with ctx.broadcast."
             )
         self._settle_ranges(tip)
-        with self._lock:
+        with self.lock:
             stages = self.compile(tip, sink, name)
-            blobs: dict[Digest, bytes] = {}
-            codes = [self._code(stage, blobs) for stage in stages]
-            blobs = {digest: self._message(digest, blob) for digest, blob in blobs.items()}
+            codes, blobs = self._codes(stages)
             job = JobId(next(self._jobs))
             wanted = tuple(range(tip.partitions) if partitions is None else partitions)
-            request = JobRequest(job, name, str(call_site()), tuple(codes), blobs, wanted, tip)
+            keep = [(operator, operator.inputs) for stage in stages for operator in stage.operators]
+            request = JobRequest(job, name, str(call_site()), codes, blobs, wanted, keep)
             try:
                 handle = self.session.submit(request)
             except BaseException:  # interrupted, perhaps behind the moment at which the job was on its way
                 self.call_off(job)
                 raise
             self.jobs.begun(job)
-            for stage in stages:
-                if stage.spec.is_map:
-                    self._known[stage.spec.id] = self._cache_version
+            self.known.add(stages)
         return handle
 
     def finish(self, handle: JobHandle) -> JobHandle:
@@ -215,9 +222,6 @@ class Engine:
             raise problem
         return handle
 
-    def call_off(self, job: JobId) -> None:
-        """Cancel a job whose result nobody waits for any more."""
-        self.jobs.ended(job)
     def values_in_time(self, tip: Operator, sink: ResultSink, name: str, time_ns: int) -> list[Any]:
         """Run a job whose tasks return one value each, for so long at most; return those of the tasks that have ended."""
         handle = self.start(tip, sink, name)
@@ -236,6 +240,9 @@ class Engine:
             raise problem
         return [next(handle.values(partition))[0] for partition in sorted(handle.results)]
 
+    def call_off(self, job: JobId) -> None:
+        """Cancel a job whose result nobody waits for any more."""
+        self.jobs.ended(job)
         with contextlib.suppress(ContextClosed):
             self.session.cancel(job, "the program was interrupted")
 
@@ -252,6 +259,11 @@ class Engine:
         handle = self.finish(self.start(tip, RecordsSink(limit), name, wanted))
         for partition in wanted:
             yield from handle.values(partition)
+
+    def _codes(self, stages: list[Stage]) -> tuple[tuple[StageCode, ...], dict[Digest, bytes]]:
+        blobs: dict[Digest, bytes] = {}
+        codes = tuple(self._code(stage, blobs) for stage in stages)
+        return codes, {digest: self._message(digest, blob) for digest, blob in blobs.items()}
 
     def _code(self, stage: Stage, blobs: dict[Digest, bytes]) -> StageCode:
         blob, functions = stage.pack()
@@ -379,5 +391,11 @@ class _Bounded(io.BytesIO):
 def _forget_stage(engine: weakref.ref[Engine], session: Session, stage: StageId) -> None:
     found = engine()
     if found is not None:
-        found._known.pop(stage, None)
+        found.known.forget(stage)
     session.release(stage)
+
+
+def _forget_kept(engine: weakref.ref[Engine], session: Session, operator: OperatorId) -> None:
+    found = engine()
+    if found is not None and found.cached.pop(operator, None) is not None:
+        session.forget(operator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,7 +44,11 @@ def parallelize(engine: Engine, records: Iterable[Any], number: int | None) -> O
                 for name in names[:-1]:
                     engine.session.withdraw(name)
                 raise
-    return engine.operator("parallelize", ReadSlices(tuple(inline), tuple(names)), partitions=slices)
+    made = engine.operator("parallelize", ReadSlices(tuple(inline), tuple(names)), partitions=slices)
+    stored = tuple(name for name, here in zip(names, inline, strict=True) if here is None)
+    if stored:
+        weakref.finalize(made, engine.session.forget, None, stored).atexit = False
+    return made
 
 
 def numbers(engine: Engine, start: int, end: int | None, step: int, number: int | None) -> Operator:

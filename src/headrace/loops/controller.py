@@ -7,13 +7,14 @@ passes through it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from msgspec import Struct, field
 
 from headrace.config import Config
 from headrace.ids import AttemptId, Digest, HostId, JobId, OperatorId, StageId, TaskId, WorkerId
+from headrace.loops.codes import Codes
 from headrace.loops.data import DataPlane
 from headrace.loops.jobs import JobHandle, StageCode, read_raised
 from headrace.loops.loop import Loop
@@ -83,9 +84,7 @@ class Controller:
         self.layout = Layout(root)
         self.members: dict[WorkerId, Member] = {}
         self.by_peer: dict[Peer, WorkerId] = {}
-        self.code: dict[StageId, StageCode] = {}
-        self.blobs: dict[Digest, bytes] = {}
-        self.main_blobs: set[Digest] = set()
+        self.codes = Codes()
         self.cached: set[OperatorId] = set()  # datasets that the program wants kept
         self.outbox = _Outbox()
         self.tries = Tries()
@@ -180,10 +179,7 @@ class Controller:
     def submit(self, handle: JobHandle) -> None:
         """Have a job run; its handle tells what becomes of it."""
         request = handle.request
-        for digest, blob in request.blobs.items():
-            self.blobs.setdefault(digest, blob)
-        for code in request.stages:
-            self.code[code.spec.id] = code
+        self.codes.add(request.stages, request.blobs)
         self.results.expect(handle)
         specs = tuple(code.spec for code in request.stages)
         self._schedule(words.JobSubmitted(request.id, specs, request.wanted, self._now()))
@@ -201,14 +197,21 @@ class Controller:
             self.ports.files.remove(path)
             raise
 
-    def withdraw(self, name: str) -> None:
-        """Remove a block from the program's own store, and from the workers' memories."""
-        self.ports.files.remove(self.layout.path(HOME, name))
-        self._tell_all(Free((), (), (name,)))
+    def withdraw(self, *names: str) -> None:
+        """Remove blocks from the program's own store, and from the workers' memories."""
+        for name in names:
+            self.ports.files.remove(self.layout.path(HOME, name))
+        self._tell_all(Free((), (), names))
 
     def cancel(self, job: JobId, because: str) -> None:
         """Have a job end."""
         self._schedule(words.JobCancelled(job, because, self._now()))
+
+    def replan(self, codes: Iterable[StageCode], blobs: Mapping[Digest, bytes]) -> None:
+        """Have stages run other code from now on, as far as they are alive."""
+        alive = [code for code in codes if self.codes.of(code.spec.id) is not None]
+        self.codes.add(alive, blobs)
+        self._schedule(words.StagesReplanned(tuple(code.spec for code in alive)))
 
     def release(self, stage: StageId) -> None:
         """No dataset refers to a shuffle any more."""
@@ -216,14 +219,20 @@ class Controller:
 
     def share_main(self, digest: Digest, blob: bytes) -> None:
         """Keep classes of `__main__` ready for every worker that asks."""
-        self.blobs[digest] = blob
-        self.main_blobs.add(digest)
+        self.codes.add_main(digest, blob)
 
     def uncache(self, operator: OperatorId) -> None:
         """A dataset is not to be kept any more."""
         self.cached.discard(operator)
         self._schedule(words.DatasetUncached(operator))
         self._tell_all(Free((), (operator,), ()))
+
+    def forget(self, operator: OperatorId | None, names: tuple[str, ...]) -> None:
+        """Nothing refers any more to a dataset that is kept, or to blocks of the program's own store."""
+        if operator is not None:
+            self.uncache(operator)
+        if names:
+            self.withdraw(*names)
 
     # The network.
 
@@ -327,9 +336,9 @@ class Controller:
 
     def _supply(self, member: Member, blobs: tuple[str, ...], outputs: tuple[tuple[int, int], ...]) -> None:
         for digest in blobs:
-            if digest in self.blobs:
-                data = self.blobs[Digest(digest)]
-                self._send(member.id, Blob(digest, Digest(digest) in self.main_blobs, data))
+            data = self.codes.blob(Digest(digest))
+            if data is not None:
+                self._send(member.id, Blob(digest, self.codes.is_main(Digest(digest)), data))
         for stage, _ in outputs:
             if self.scheduler.lineage.stage(StageId(stage)) is not None:
                 self._send(member.id, self._table(StageId(stage)))
@@ -385,7 +394,7 @@ class Controller:
             kept, discarded = outbox.kept.get(worker, ()), outbox.discarded.get(worker, ())
             self._send(worker, Settled(tuple(kept), tuple(discarded)))
         for (worker, stage), attempts in outbox.runs.items():
-            code = self.code.get(stage)
+            code = self.codes.of(stage)
             if code is None:
                 continue  # the stage ended meanwhile; that these attempts are called off was said already
             lineage = self.scheduler.lineage
@@ -411,13 +420,7 @@ class Controller:
     def _end_stage(self, effect: words.EndStage) -> None:
         self.loop.tell("claims", claims.StageOver(effect.stage))
         self.tries.forget(effect.stage)
-        code = self.code.pop(effect.stage, None)
-        if code is None:
-            return
-        used = {digest for other in self.code.values() for digest in (*other.blobs, other.program)}
-        for digest in (*code.blobs, code.program):
-            if digest not in used and digest not in self.main_blobs:
-                self.blobs.pop(digest, None)
+        self.codes.end(effect.stage)
 
     def _free_on(self, host: HostId, name: str) -> None:
         on_host = sorted(member.id for member in self.members.values() if member.host == host)

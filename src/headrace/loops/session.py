@@ -10,7 +10,7 @@ from msgspec import Struct
 from headrace.config import Config
 from headrace.ids import Digest, HostId, JobId, OperatorId, RunId, StageId, WorkerId
 from headrace.loops.controller import Controller
-from headrace.loops.jobs import JobHandle, JobRequest
+from headrace.loops.jobs import JobHandle, JobRequest, StageCode
 from headrace.ports import Files, Flag
 
 
@@ -75,8 +75,23 @@ class Session(Protocol):
         """Remove a block from the program's own store, and from the workers' memories."""
         ...
 
+    def replan(self, codes: tuple[StageCode, ...], blobs: dict[Digest, bytes]) -> None:
+        """Have stages run other code from now on, as far as they are alive."""
+        ...
+
     def release(self, stage: StageId) -> None:
         """No dataset refers to a shuffle any more."""
+        ...
+
+    def forget(self, operator: OperatorId | None, names: tuple[str, ...] = ()) -> None:
+        """Nothing refers any more to a dataset that is kept, or to blocks of the program's own store.
+
+        As `release`, it is called whenever garbage is collected, in any thread.
+        """
+        ...
+
+    def kept(self, operator: OperatorId, partitions: int) -> frozenset[int]:
+        """Return which partitions of a dataset some worker keeps."""
         ...
 
     def keep(self, operator: OperatorId) -> None:
@@ -110,6 +125,12 @@ class Session(Protocol):
     def close(self) -> None:
         """End the run: no process and no temporary file is left."""
         ...
+
+
+def kept_of(controller: Controller, operator: OperatorId, partitions: int) -> frozenset[int]:
+    """List the partitions of a dataset that some worker keeps, from any thread."""
+    keepers = controller.scheduler.lineage.keepers
+    return frozenset(partition for partition in range(partitions) if keepers(operator, partition))
 
 
 def snapshot(controller: Controller) -> tuple[WorkerInfo, ...]:

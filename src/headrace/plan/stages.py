@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Set
 from itertools import pairwise
 from typing import Any
 
@@ -178,7 +178,7 @@ NO_LEVELS: Mapping[OperatorId, StorageLevel] = {}
 class _Builder(Struct):
     """Collects the nodes of one stage."""
 
-    cached: frozenset[OperatorId]
+    cached: Set[OperatorId]
     levels: Mapping[OperatorId, StorageLevel]
     nodes: list[Node] = field(default_factory=list)
     places: dict[OperatorId, int] = field(default_factory=dict)
@@ -240,9 +240,9 @@ def compile_job(
     *,
     result_stage: StageId,
     name: str,
-    cached: frozenset[OperatorId] = frozenset(),
+    cached: Set[OperatorId] = frozenset(),
     levels: Mapping[OperatorId, StorageLevel] = NO_LEVELS,
-    known: Collection[StageId] = (),
+    known: Container[StageId] = (),
     has_effects: bool = False,
 ) -> list[Stage]:
     """Cut a lineage graph into stages: parents first, the result stage last, each shuffle once.
@@ -254,44 +254,57 @@ def compile_job(
 
     """
     stages: list[Stage] = []
-    done: set[StageId] = set(known)
-    # (operator, sink, id, name, expanded): depth first without recursion.
-    waiting: list[tuple[Operator, Sink, StageId, str, bool]] = [(tip, sink, result_stage, name, False)]
+    done: set[StageId] = set()
+    # Depth first without recursion; a stage is there once its parents are, and until then what it fuses.
+    waiting: list[tuple[Operator, Sink, StageId, str, _Builder | None]] = [(tip, sink, result_stage, name, None)]
     while waiting:
-        operator, its_sink, stage_id, its_name, expanded = waiting.pop()
+        operator, its_sink, stage_id, its_name, builder = waiting.pop()
         if stage_id in done:
+            continue
+        if builder is not None:
+            done.add(stage_id)
+            effects = has_effects and stage_id == result_stage
+            stages.append(_stage(builder, operator, its_sink, stage_id, its_name, has_effects=effects))
             continue
         builder = _Builder(cached, levels)
         builder.add(operator)
-        if not expanded:
-            waiting.append((operator, its_sink, stage_id, its_name, True))
-            for shuffle in reversed(builder.shuffles):
-                if shuffle.stage not in done:
-                    reader = _reader_of(shuffle, builder.operators)
-                    below = ShuffleSink(
-                        shuffle.partitioner,
-                        shuffle.combine,
-                        shuffle.keyed_by,
-                        shuffle.grouped,
-                        reader.name,
-                        reader.site,
-                    )
-                    waiting.append((shuffle.source, below, shuffle.stage, reader.name, False))
-            continue
-        done.add(stage_id)
-        is_map = isinstance(its_sink, ShuffleSink)
-        spec = StageSpec(
-            stage_id,
-            its_name,
-            operator.partitions,
-            is_map,
-            segments(operator, cached),
-            (has_effects and stage_id == result_stage) or any(map(_has_effects, builder.operators)),
-        )
-        program = Program(tuple(builder.nodes), its_sink)
-        partitioner = its_sink.partitioner if isinstance(its_sink, ShuffleSink) else None
-        stages.append(Stage(spec, program, tuple(builder.operators), partitioner))
+        waiting.append((operator, its_sink, stage_id, its_name, builder))
+        for shuffle in reversed(builder.shuffles):
+            if shuffle.stage not in done and shuffle.stage not in known:
+                reader = _reader_of(shuffle, builder.operators)
+                below = _sink_of(shuffle, reader.name, reader.site)
+                waiting.append((shuffle.source, below, shuffle.stage, reader.name, None))
     return stages
+
+
+def compile_map(
+    shuffle: Shuffle, name: str, site: Site, *, cached: Set[OperatorId], levels: Mapping[OperatorId, StorageLevel]
+) -> Stage:
+    """Plan one map stage by itself.
+
+    Args:
+        name, site: of who reads it.
+        cached, levels: as for `compile_job`.
+
+    """
+    builder = _Builder(cached, levels)
+    builder.add(shuffle.source)
+    return _stage(builder, shuffle.source, _sink_of(shuffle, name, site), shuffle.stage, name)
+
+
+def _sink_of(shuffle: Shuffle, name: str, site: Site) -> ShuffleSink:
+    return ShuffleSink(shuffle.partitioner, shuffle.combine, shuffle.keyed_by, shuffle.grouped, name, site)
+
+
+def _stage(
+    builder: _Builder, tip: Operator, sink: Sink, stage: StageId, name: str, *, has_effects: bool = False
+) -> Stage:
+    is_map = isinstance(sink, ShuffleSink)
+    effects = has_effects or any(map(_has_effects, builder.operators))
+    label = name if tip.title is None else f"{name} of {tip.title}"
+    spec = StageSpec(stage, label, tip.partitions, is_map, segments(tip, builder.cached), effects)
+    partitioner = sink.partitioner if isinstance(sink, ShuffleSink) else None
+    return Stage(spec, Program(tuple(builder.nodes), sink), tuple(builder.operators), partitioner)
 
 
 def _has_effects(operator: Operator) -> bool:
@@ -302,7 +315,7 @@ def _reader_of(shuffle: Shuffle, operators: Iterable[Operator]) -> Operator:
     return next(operator for operator in operators if shuffle in operator.inputs)
 
 
-def segments(tip: Operator, cached: frozenset[OperatorId]) -> tuple[Segment, ...]:
+def segments(tip: Operator, cached: Set[OperatorId]) -> tuple[Segment, ...]:
     """Group a stage's partitions by what they need.
 
     A union's parts differ, and partitions that read others of a cached dataset; everything else is one group.
@@ -316,7 +329,7 @@ def _is_stacked(operator: Operator) -> bool:
     return isinstance(operator.body, Union) and not operator.body.zipped
 
 
-def _is_uniform(tip: Operator, cached: frozenset[OperatorId]) -> bool:
+def _is_uniform(tip: Operator, cached: Set[OperatorId]) -> bool:
     """Whether all partitions of an operator need the same, in this stage."""
     waiting = [tip]
     while waiting:
@@ -327,7 +340,7 @@ def _is_uniform(tip: Operator, cached: frozenset[OperatorId]) -> bool:
     return True
 
 
-def _borders(tip: Operator, cached: frozenset[OperatorId]) -> list[int]:
+def _borders(tip: Operator, cached: Set[OperatorId]) -> list[int]:
     found: list[int] = []
     waiting = [(tip, 0)]
     while waiting:
@@ -350,9 +363,7 @@ Known = dict[
 ]  # what operators need that were met before, each from one first partition on
 
 
-def _reads(
-    tip: Operator, cached: frozenset[OperatorId], partition: int, first: int, known: Known | None = None
-) -> Reads:
+def _reads(tip: Operator, cached: Set[OperatorId], partition: int, first: int, known: Known | None = None) -> Reads:
     """Say what one partition needs.
 
     Chains are walked, not recursed into, unless they branch; what two branches have in common is told once.
@@ -364,7 +375,7 @@ def _reads(
     return known[place]
 
 
-def _found(tip: Operator, cached: frozenset[OperatorId], partition: int, first: int, known: Known) -> Reads:
+def _found(tip: Operator, cached: Set[OperatorId], partition: int, first: int, known: Known) -> Reads:
     operator = tip
     while True:
         cut = operator.id if operator.id in cached else None
@@ -389,7 +400,7 @@ def _found(tip: Operator, cached: frozenset[OperatorId], partition: int, first: 
 
 
 def _read_by(
-    operator: Operator, cached: frozenset[OperatorId], partition: int, first: int
+    operator: Operator, cached: Set[OperatorId], partition: int, first: int
 ) -> tuple[list[Operator], list[int]]:
     """List the inputs of a partition, and where the partitions of each would begin for it to read the right one."""
     narrow: list[Operator] = []

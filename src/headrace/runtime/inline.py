@@ -18,9 +18,9 @@ from headrace.config import MS, SECOND, Config
 from headrace.errors import ContextClosed, InternalError
 from headrace.ids import Digest, HostId, JobId, OperatorId, RunId, StageId, WorkerId
 from headrace.loops.controller import Controller, ControllerPorts
-from headrace.loops.jobs import JobHandle, JobRequest
+from headrace.loops.jobs import JobHandle, JobRequest, StageCode
 from headrace.loops.loop import Watcher
-from headrace.loops.session import WorkerInfo, snapshot
+from headrace.loops.session import WorkerInfo, kept_of, snapshot
 from headrace.loops.work import WorkerLoop, WorkerPorts
 from headrace.ports import Endpoint, Files, Flag, Peer, Phase
 from headrace.runtime.clock import SystemClock
@@ -249,10 +249,24 @@ class InlineSession:
         """Remove a block from the program's own store."""
         self.controller.withdraw(name)
 
+    def replan(self, codes: tuple[StageCode, ...], blobs: dict[Digest, bytes]) -> None:
+        """Have stages run other code from now on."""
+        self._check()
+        self.controller.replan(codes, blobs)
+
     def release(self, stage: StageId) -> None:
         """No dataset refers to a shuffle any more."""
         if not self._closed:
             self.controller.release(stage)
+
+    def forget(self, operator: OperatorId | None, names: tuple[str, ...] = ()) -> None:
+        """Nothing refers any more to a dataset that is kept, or to blocks."""
+        if not self._closed:
+            self.controller.forget(operator, names)
+
+    def kept(self, operator: OperatorId, partitions: int) -> frozenset[int]:
+        """Return which partitions of a dataset the worker keeps."""
+        return kept_of(self.controller, operator, partitions)
 
     def keep(self, operator: OperatorId) -> None:
         """A dataset is to be kept."""

@@ -16,9 +16,9 @@ from headrace.config import MS, SECOND, Config, MemoryConfig
 from headrace.errors import ContextClosed, InternalError
 from headrace.ids import Digest, HostId, JobId, OperatorId, RunId, StageId, WorkerId
 from headrace.loops.controller import Controller, ControllerPorts
-from headrace.loops.jobs import JobHandle, JobRequest
+from headrace.loops.jobs import JobHandle, JobRequest, StageCode
 from headrace.loops.loop import Watcher
-from headrace.loops.session import WorkerInfo, snapshot
+from headrace.loops.session import WorkerInfo, kept_of, snapshot
 from headrace.ports import Files, Flag
 from headrace.runtime.channel.sockets import PATH_MAX, SocketNetwork
 from headrace.runtime.clock import SystemClock
@@ -168,10 +168,23 @@ class LocalSession:
         """Remove a block from the program's own store."""
         self._call(lambda: self.controller.withdraw(name))
 
+    def replan(self, codes: tuple[StageCode, ...], blobs: dict[Digest, bytes]) -> None:
+        """Have stages run other code from now on."""
+        self._call(lambda: self.controller.replan(codes, blobs))
+
     def release(self, stage: StageId) -> None:
         """No dataset refers to a shuffle any more; called whenever garbage is collected, in any thread."""
         if not self._closed and os.getpid() == self._pid:
             self._reactor.call_soon(lambda: self.controller.release(stage))
+
+    def forget(self, operator: OperatorId | None, names: tuple[str, ...] = ()) -> None:
+        """Nothing refers any more to a dataset that is kept, or to blocks; called whenever garbage is collected."""
+        if not self._closed and os.getpid() == self._pid:
+            self._reactor.call_soon(lambda: self.controller.forget(operator, names))
+
+    def kept(self, operator: OperatorId, partitions: int) -> frozenset[int]:
+        """Return which partitions of a dataset some worker keeps."""
+        return kept_of(self.controller, operator, partitions)
 
     def keep(self, operator: OperatorId) -> None:
         """A dataset is to be kept."""

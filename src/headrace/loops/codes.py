@@ -1,0 +1,61 @@
+"""The code of the stages that are alive: what workers are told to run, and ask for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from headrace.ids import Digest, StageId
+from headrace.loops.jobs import StageCode
+
+
+class Codes:
+    """Programs and functions, each as long as a stage is alive that has ever needed it.
+
+    A stage may be planned anew; attempts that were launched before may still ask for what it was.
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[StageId, StageCode] = {}
+        self._needed: dict[StageId, set[Digest]] = {}
+        self._users: Counter[Digest] = Counter()
+        self._blobs: dict[Digest, bytes] = {}
+        self._main: set[Digest] = set()
+
+    def add(self, codes: Iterable[StageCode], blobs: Mapping[Digest, bytes]) -> None:
+        """Stages begin, or are planned anew."""
+        for code in codes:
+            self._codes[code.spec.id] = code
+            needed = self._needed.setdefault(code.spec.id, set())
+            for digest in {*code.blobs, code.program} - needed:
+                needed.add(digest)
+                self._users[digest] += 1
+                if digest in blobs:
+                    self._blobs.setdefault(digest, blobs[digest])
+
+    def add_main(self, digest: Digest, blob: bytes) -> None:
+        """Keep classes of `__main__`, to the end of the run."""
+        self._blobs[digest] = blob
+        self._main.add(digest)
+
+    def end(self, stage: StageId) -> None:
+        """A stage is over."""
+        self._codes.pop(stage, None)
+        for digest in self._needed.pop(stage, ()):
+            self._users[digest] -= 1
+            if not self._users[digest]:
+                del self._users[digest]
+                if digest not in self._main:
+                    self._blobs.pop(digest, None)
+
+    def of(self, stage: StageId) -> StageCode | None:
+        """Return what the attempts of a stage run."""
+        return self._codes.get(stage)
+
+    def blob(self, digest: Digest) -> bytes | None:
+        """Return some code; empty where it lies in the program's store."""
+        return self._blobs.get(digest)
+
+    def is_main(self, digest: Digest) -> bool:
+        """Whether it is classes of `__main__`."""
+        return digest in self._main
