@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headrace import testing as testing
     from headrace.context import Context, connect
     from headrace.dataset import Dataset
+    from headrace.errors import TaskFailed
     from headrace.execute.context import TaskContext
     from headrace.execute.shared import Accumulator, Broadcast
     from headrace.plan.levels import StorageLevel
@@ -31,6 +32,7 @@ __all__ = [
     "Dataset",
     "StorageLevel",
     "TaskContext",
+    "TaskFailed",
     "__version__",
     "connect",
     "errors",
@@ -44,6 +46,7 @@ _WHERE = {
     "Dataset": "headrace.dataset",
     "StorageLevel": "headrace.plan.levels",
     "TaskContext": "headrace.execute.context",
+    "TaskFailed": "headrace.errors",
     "connect": "headrace.context",
 }
 

@@ -78,6 +78,7 @@ class DataConfig(Struct, frozen=True, kw_only=True):
     split_bytes: int = 4 << 20  # of input in one task
     inline_bytes: int = 64 << 10  # a result or slice up to this size travels inside a control frame
     piece_bytes: int = 1 << 20  # of a block in one data frame
+    capsule_bytes: int = 64 << 20  # what a worker may save of the input of attempts that failed; 0: nothing
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -199,6 +200,7 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "hung": ("membership", "hung_ns", parse_duration),
     "split": ("data", "split_bytes", _some_bytes),
     "inline": ("data", "inline_bytes", _few_bytes),
+    "capsule": ("data", "capsule_bytes", parse_size),
     "seed": ("", "seed", _count),
     "faults": ("", "faults", lambda text: tuple(part for part in text.split(",") if part)),
 }

@@ -137,6 +137,7 @@ class Context(Sources, JobControl):
             return
         with held_interrupts():
             try:
+                self._engine.failures.close()
                 self._session.close()
             finally:
                 _open.discard(self)

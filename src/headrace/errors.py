@@ -5,8 +5,8 @@ Every message ends with what to do.  Every error survives pickling, because most
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 
 class HeadraceError(Exception):
@@ -111,12 +111,44 @@ class JobFailed(HeadraceError):
     Attributes:
         job: the number of the job in its run.
         history: one line for every attempt of the task that failed, oldest first.
+        run: the name of the run.
+        attempt: the last attempt that failed, 0 if none did by itself.
+        unsaved: why the input of that attempt was not saved; empty if it was.
 
     """
+
+    run, attempt, unsaved = "", 0, "no attempt failed by itself"
 
     def __init__(self, message: str, *, job: int = 0, history: Sequence[str] = ()) -> None:
         self.job, self.history = job, tuple(history)
         super().__init__(message)
+
+    def replay(self, attempt: int | None = None, *, debug: bool = False) -> None:
+        """Run a failed attempt again, in this process, on its saved input; it raises what it raised.
+
+        Works when the context is closed, too.  What the functions do besides returning, they do again; what they return is
+        thrown away.
+
+        Args:
+            attempt: another than the last one that failed.
+            debug: have `pdb` look at where it fails.
+
+        Raises:
+            UsageError: its input was not saved; the message says why.
+            Exception: what the attempt raised.
+
+        """
+        if attempt is None and self.unsaved:
+            raise UsageError(f"attempt {self.attempt} cannot be run again: {self.unsaved}.")
+        if Replayer.replay is None:
+            raise UsageError("the attempt was run elsewhere. Import headrace.context first, or use `headrace replay`.")
+        Replayer.replay(self.run, attempt or self.attempt, debug)
+
+
+class Replayer:
+    """Who runs attempts again: set by the room that can."""
+
+    replay: ClassVar[Callable[[str, int, bool], None] | None] = None
 
 
 class TaskFailed(JobFailed, ProgramError):

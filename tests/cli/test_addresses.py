@@ -34,6 +34,7 @@ VALUES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "suspect": ("1.5s", 1500 * MS, ("0", "500ms")),
     "hung": ("9", 9000 * MS, ("?",)),
     "split": ("16k", 16 << 10, ("0", "0.1", "-1")),
+    "capsule": ("1MB", 1 << 20, ("some", "-1")),
     "inline": ("0", 0, ("x",)),
     "seed": ("7", 7, ("-1", "x")),
     "faults": ("kill,host", ("kill", "host"), ()),

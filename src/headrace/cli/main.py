@@ -41,6 +41,15 @@ def parser() -> argparse.ArgumentParser:
     )
     story.add_argument("run", nargs="?", help="the name of a run or the path of a story; by default the latest")
     story.add_argument("--json", action="store_true", help="print the lines as they are kept")
+
+    replay = commands.add_parser(
+        "replay",
+        help="run one failed attempt again",
+        description="Run one failed attempt again, in this process, on the input that was saved of it.",
+    )
+    replay.add_argument("run", nargs="?", help="the name of a run; by default the latest that has a failed attempt")
+    replay.add_argument("attempt", nargs="?", type=int, help="the number of the attempt; by default, all are listed")
+    replay.add_argument("--pdb", action="store_true", help="have the debugger look at where it fails")
     return top
 
 
@@ -56,6 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from headrace.cli.demo import demo
 
             return demo(options.books, options.workers, options.kills, options.progress)
+        if options.command == "replay":
+            from headrace.cli.replay import replay
+            from headrace.cli.replay import show as show_failed
+
+            if options.attempt is None:
+                return show_failed(options.run)
+            return replay(options.run, options.attempt, debug=options.pdb)
         from headrace.cli.story import show
 
         return show(options.run, as_json=options.json)

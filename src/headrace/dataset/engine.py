@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 
+from headrace.dataset.failing import Failures
 from headrace.dataset.jobs import Jobs
 from headrace.dataset.known import Known
 from headrace.errors import ContextClosed, TaskFailed, UsageError
@@ -59,6 +60,7 @@ class Engine:
         self._stored: set[Digest] = set()  # code that lies in the program's store
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
         self.jobs = Jobs(session.cancel)
+        self.failures = Failures(session)
         self.unsettled: weakref.WeakSet[Operator] = weakref.WeakSet()  # something is to be measured before they run
         self.lock = threading.RLock()  # several threads may run actions
 
@@ -217,6 +219,7 @@ class Engine:
         self.jobs.ended(handle.request.id)
         problem = self._add_up(handle)
         if handle.failure is not None:
+            self.failures.attach(handle.failure, handle.failed)
             raise handle.failure from handle.failure.__cause__
         if problem is not None:
             raise problem

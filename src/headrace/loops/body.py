@@ -12,6 +12,7 @@ from headrace.errors import UsageError
 from headrace.execute.shared import read_broadcast
 from headrace.ids import AttemptId, HostId, OperatorId, StageId, TaskId
 from headrace.loops.data import BlocksLost, DataPlane, Stream
+from headrace.loops.saving import Asked
 from headrace.plan.levels import StorageLevel
 from headrace.ports import (
     BlockLost,
@@ -69,6 +70,7 @@ class BodyPort:
         self.cancelled = False
         self.records = self.read_bytes = self.written_bytes = 0
         self.progress = 0  # thousandths
+        self.asked = Asked()
         self._scratch: ScratchFile | None = None
         self._output: MapOutputFiles | None = None
         self._result: Result | None = None
@@ -97,6 +99,7 @@ class BodyPort:
 
     def parts(self, stage: StageId, partition: int) -> Iterator[tuple[PartSource, Iterator[Bytes]]]:
         """Give one reduce partition's parts, in the order of the map partitions; pull those of other hosts ahead."""
+        self.asked.parts.append((stage, partition))
         shared = self._shared
         places = shared.tables[stage].places
         missing = [(p, AttemptId(0)) for p, place in enumerate(places) if place is None]
@@ -145,6 +148,7 @@ class BodyPort:
 
     def provided(self, name: str) -> Iterator[Bytes]:
         """Read a block of the program's own store."""
+        self.asked.blocks.append(name)
         shared = self._shared
         if HOME in shared.near:
             file = shared.files.open(shared.layout.path(HOME, name))
@@ -165,6 +169,7 @@ class BodyPort:
 
     def shared(self, name: str) -> Any:
         """Return a broadcast value; this process reads it once."""
+        self.asked.blocks.append(name)
         values = self._shared.broadcasts
         if name not in values:
             try:
@@ -177,6 +182,11 @@ class BodyPort:
 
     def cached(self, operator: OperatorId, partition: int) -> Iterable[Bytes] | None:
         """Return a cached partition's frames, in pieces, from this worker or another."""
+        found = self._find(operator, partition)
+        self.asked.cached.append((operator, partition, found is not None))
+        return found
+
+    def _find(self, operator: OperatorId, partition: int) -> Iterable[Bytes] | None:
         shared = self._shared
         frames = shared.cache.get(operator, partition)
         if frames is not None:

@@ -300,7 +300,7 @@ class Controller:
             case "done":
                 self._done(member, report, task, attempt, now)
             case "failed":
-                raised = read_raised(report.error, report.raised, member.id)
+                raised = read_raised(report.error, report.raised, member.id, member.host)
                 self.results.raised(attempt, raised)
                 self.loop.tell("claims", claims.Ended(attempt, now))
                 how = f"{raised.summary} on {member.id}"
@@ -504,6 +504,7 @@ class Controller:
     def close(self) -> None:
         """Ask the workers to leave; the place ends those that do not."""
         self.closing = True
+        self.results.close()
         self.loop.tell("membership", membership.Closing())
         for job in self.results.jobs:
             self.cancel(job, "the context was closed")

@@ -19,10 +19,11 @@ from headrace.errors import (
     WorldError,
 )
 from headrace.execute.chunks import loads, split_frames
-from headrace.ids import AttemptId, Digest, JobId, StageId
+from headrace.ids import AttemptId, Digest, HostId, JobId, StageId
 from headrace.plan.stages import StageSpec
 from headrace.ports import Flag
 from headrace.protocols.schedule_words import FailJob
+from headrace.store.layout import HOME
 
 MESSAGE_BLOB_BYTES = 1 << 20  # code larger than this goes through the program's store, not through a message
 
@@ -60,6 +61,22 @@ class JobRequest(Struct, frozen=True):
     keep: Any
 
 
+class FailedAttempt(Struct, frozen=True):
+    """The attempt that a job ended with, and what was saved of its input.
+
+    Attributes:
+        capsule: the name of the file that has it, empty if it was not saved; `why` says why.
+        pieces: what is in that file; empty if the program may open it where it lies, at `path`.
+
+    """
+
+    attempt: AttemptId
+    capsule: str
+    why: str
+    path: str = ""
+    pieces: tuple[bytes, ...] = ()
+
+
 class JobHandle(Struct, weakref=True):
     """A job that was submitted.
 
@@ -69,6 +86,7 @@ class JobHandle(Struct, weakref=True):
         updates: contributions to accumulators, pickled, each to be added once.
         ended: set when the job has finished or failed.
         news: set whenever a partition is delivered, and when the job ends.
+        failed: the attempt that it ended with, if it ended with one.
         quiet: set when, after that, no attempt at its result runs any more, so that nobody writes what it was to write.
 
     """
@@ -81,6 +99,7 @@ class JobHandle(Struct, weakref=True):
     winners: dict[int, AttemptId] = field(default_factory=dict)
     updates: list[bytes] = field(default_factory=list)
     failure: HeadraceError | None = None
+    failed: FailedAttempt | None = None
 
     def values(self, partition: int) -> Iterator[Any]:
         """Give the chunks of a delivered partition, and forget them."""
@@ -94,6 +113,7 @@ class Raised(Struct, frozen=True):
     what: dict[str, Any]
     pickled: bytes
     worker: str
+    host: HostId = HOME
 
     @property
     def summary(self) -> str:
@@ -101,13 +121,15 @@ class Raised(Struct, frozen=True):
         return str(self.what.get("summary", "?"))
 
 
-def read_raised(error: bytes, pickled: bytes, worker: str) -> Raised:
+def read_raised(error: bytes, pickled: bytes, worker: str, host: HostId = HOME) -> Raised:
     """Read the error of a report."""
     try:
         what = json.loads(error)
     except ValueError:
         what = None
-    return Raised(what if isinstance(what, dict) else {"summary": "an error that could not be told"}, pickled, worker)
+    return Raised(
+        what if isinstance(what, dict) else {"summary": "an error that could not be told"}, pickled, worker, host
+    )
 
 
 def failure_of(effect: FailJob, name: str, raised: Raised | None) -> HeadraceError:

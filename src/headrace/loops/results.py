@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from headrace.config import DataConfig
 from headrace.ids import AttemptId, HostId, JobId, StageId
 from headrace.loops.data import BlocksLost, DataPlane
-from headrace.loops.jobs import JobHandle, Raised, failure_of
+from headrace.loops.jobs import FailedAttempt, JobHandle, Raised, failure_of
 from headrace.ports import Clock, Files
 from headrace.protocols import schedule_words as words
 from headrace.protocols.fetch import Block
 from headrace.protocols.messages import Report
-from headrace.store.layout import Layout, result_name
+from headrace.store.layout import CAPSULE, Layout, result_name
 from headrace.store.mapoutput import read_range
 
 FETCH_BYTES = 16 << 20  # on its way of one result
@@ -47,6 +47,8 @@ class Results:
             AttemptId, tuple[Report, HostId]
         ] = {}  # those that wait for a verdict, and whence they came
         self._errors: dict[AttemptId, Raised] = {}
+        self._bringing: dict[JobId, tuple[JobHandle, FailedAttempt]] = {}  # jobs that have failed, but for the input
+        self._closed = False
 
     @property
     def jobs(self) -> list[JobId]:
@@ -131,7 +133,43 @@ class Results:
         if handle is not None:
             raised = self._errors.get(effect.last) if effect.last is not None else None
             handle.failure = failure_of(effect, handle.request.name, raised)
+            if effect.last is None or raised is None:
+                self._conclude(handle)
+            else:
+                self._bring_input(handle, effect.last, raised)
+
+    def _bring_input(self, handle: JobHandle, attempt: AttemptId, raised: Raised) -> None:
+        """End a failed job when what was saved of its last attempt's input is where the program can have it."""
+        name = str(raised.what.get("capsule", ""))
+        job, lost = handle.request.id, "it was lost with its host. Run the job again"
+        self._bringing[job] = handle, FailedAttempt(attempt, "", lost)
+        if not CAPSULE.fullmatch(name):
+            self._brought(job, FailedAttempt(attempt, "", str(raised.what.get("unsaved", ""))))
+        elif self._closed:
+            self._brought(job)
+        elif raised.host in self._near:
+            self._brought(job, FailedAttempt(attempt, name, "", self._layout.path(raised.host, name)))
+        else:
+
+            def brought(pieces: list[bytes] | BlocksLost) -> None:
+                if isinstance(pieces, list):
+                    self._brought(job, FailedAttempt(attempt, name, "", pieces=tuple(pieces)))
+                else:
+                    self._brought(job)
+
+            self._plane.gather(Block(name, -1, raised.host), FETCH_BYTES, brought)
+
+    def _brought(self, job: JobId, failed: FailedAttempt | None = None) -> None:
+        if job in self._bringing:
+            handle, lost = self._bringing.pop(job)
+            handle.failed = failed or lost
             self._conclude(handle)
+
+    def close(self) -> None:
+        """Nothing more is brought."""
+        self._closed = True
+        for job in list(self._bringing):
+            self._brought(job)
 
     def _conclude(self, handle: JobHandle) -> None:
         self._ending.append(handle)

@@ -38,6 +38,7 @@ class Session(Protocol):
     run: RunId
     config: Config
     files: Files
+    controller: Controller
 
     def now_ns(self) -> int:
         """Return the time of the world that the run is in."""

@@ -11,13 +11,14 @@ import cloudpickle
 from msgspec import Struct, field
 
 from headrace.config import Config, MemoryConfig
-from headrace.errors import ModuleMissing
+from headrace.errors import ModuleMissing, WorldError
 from headrace.execute.blame import Blame, blame
 from headrace.execute.task import Finished, TaskBody
 from headrace.ids import AttemptId, Digest, HostId, OperatorId, StageId, TaskId, WorkerId
 from headrace.loops.body import BodyPort, Machinery, Table
 from headrace.loops.data import DataPlane
 from headrace.loops.loop import Loop
+from headrace.loops.saving import Attempted, Saved, Saving
 from headrace.plan.stages import Program, load_program
 from headrace.ports import BlockLost, Clock, Files, Flag, Gate, Network, Peer, Recorder, Runner, TaskCancelled
 from headrace.protocols import commit, worker
@@ -104,6 +105,7 @@ class Code(Struct):
     functions: dict[Digest, Callable[..., Any]] = field(default_factory=dict)
     programs: dict[Digest, Program] = field(default_factory=dict)
     main: set[Digest] = field(default_factory=set)  # classes of `__main__` still to be installed
+    mains: set[Digest] = field(default_factory=set)  # and all that ever came
 
     def trim(self, needed: set[Digest]) -> list[Digest]:
         """Drop what came longest ago, where there is much, except what is still needed; return what was dropped."""
@@ -152,6 +154,7 @@ class WorkerLoop:
             {},
             self._find_cached,
         )
+        self.saving = Saving(self.shared)
         self._wire()
         ports.files.make_dirs(self.shared.own)
 
@@ -299,6 +302,7 @@ class WorkerLoop:
             self.code.at_home.add(digest)
         if main:
             self.code.main.add(digest)
+            self.code.mains.add(digest)
         self.loop.tell("worker", worker.Supplied((f"blob {digest}",)))
 
     def _outputs(self, message: Outputs) -> None:
@@ -393,7 +397,8 @@ class WorkerLoop:
             if self.ports.in_program and isinstance(error, KeyboardInterrupt):
                 interrupt = error
             found = blame(error, program, body.flows if body is not None else ())
-            report = self._report(order, attempt, port, "failed", began, error=found)
+            saved = self._save(order, attempt, port, found) if may_be_replayed(error) else Saved()
+            report = self._report(order, attempt, port, "failed", began, error=found, saved=saved)
         finally:
             port.close()
         if report.outcome != "done":
@@ -447,6 +452,7 @@ class WorkerLoop:
         finished: Finished | None = None,
         lost: BlockLost | None = None,
         error: Blame | None = None,
+        saved: Saved | None = None,
     ) -> Report:
         result = port.outcome
         done = finished is not None
@@ -467,9 +473,28 @@ class WorkerLoop:
             lost.stage if lost is not None else 0,
             lost.lost if lost is not None else (),
             lost.why if lost is not None else "",
-            dump_blame(error) if error is not None else b"",
+            dump_blame(error, saved) if error is not None else b"",
             (error.pickled or b"") if error is not None else b"",
         )
+
+    def _save(self, order: _Order, attempt: AttemptId, port: BodyPort, found: Blame) -> Saved:
+        """Save what an attempt was given that has failed, for it to be run again elsewhere."""
+        self.ports.gate.confirm()
+        main = tuple(digest for digest in order.blobs if digest in self.code.mains)
+        attempted = Attempted(
+            order.job,
+            order.task,
+            attempt,
+            self.id,
+            order.number,
+            order.properties,
+            order.program,
+            order.blobs,
+            main,
+            found.summary,
+            found.text(),
+        )
+        return self.saving.save(attempted, port, lambda digest: self._bytes(digest, port))
 
     def _interrupt(self, effect: worker.Interrupt) -> None:
         self.attempts[effect.attempt].port.cancelled = True
@@ -505,7 +530,12 @@ class WorkerLoop:
             self.ports.leave()
 
 
-def dump_blame(found: Blame) -> bytes:
+def may_be_replayed(error: BaseException) -> bool:
+    """Whether an attempt that failed so would fail again by itself: nobody interrupted it, and the world was sound."""
+    return not isinstance(error, KeyboardInterrupt | WorldError)
+
+
+def dump_blame(found: Blame, saved: Saved | None = None) -> bytes:
     """Write what is known about an exception as JSON: it is read by people and tests, and runs nothing."""
     site = found.site
     return json.dumps(
@@ -515,5 +545,6 @@ def dump_blame(found: Blame) -> bytes:
             "operator": found.operator,
             "site": str(site) if site is not None else None,
             "record": found.record,
+            **({"capsule": saved.name, "unsaved": saved.why} if saved is not None else {}),
         }
     ).encode()

@@ -4,6 +4,7 @@
 
     <run>/<host>/shuffle/<stage>/<partition>-<attempt>.data, .index    map outputs
     <run>/<host>/result/<attempt>                                      results too large to travel in a message
+    <run>/<host>/failed/<stage>-<partition>-<attempt>                  what attempts that failed were given
     <run>/<host>/<worker>/                                             what a worker writes aside, and its scratch files
     <run>/home/<name>                                                  what the program provides: slices, broadcasts, code
 
@@ -19,7 +20,8 @@ from msgspec import Struct
 from headrace.ids import AttemptId, HostId, StageId, WorkerId
 
 HOME = HostId("home")
-NAME = re.compile(r"(shuffle/\d+/\d+-\d+|result/\d+|cache/\d+/\d+|[A-Za-z][\w.-]*)", re.ASCII)
+CAPSULE = re.compile(r"failed/\d+-\d+-\d+", re.ASCII)
+NAME = re.compile(r"(shuffle/\d+/\d+-\d+|result/\d+|failed/\d+-\d+-\d+|cache/\d+/\d+|[A-Za-z][\w.-]*)", re.ASCII)
 
 
 class Layout(Struct, frozen=True):
@@ -59,6 +61,15 @@ def map_output_name(stage: StageId, partition: int, attempt: AttemptId) -> str:
 def result_name(attempt: AttemptId) -> str:
     """Name a result."""
     return f"result/{attempt}"
+
+
+def capsule_name(stage: StageId, partition: int, attempt: AttemptId) -> str:
+    """Name what an attempt was given that has failed.
+
+    >>> capsule_name(StageId(3), 5, AttemptId(17))
+    'failed/3-5-17'
+    """
+    return f"failed/{stage}-{partition}-{attempt}"
 
 
 def cache_name(operator: int, partition: int) -> str:
