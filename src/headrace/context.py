@@ -20,6 +20,8 @@ from headrace.loops.loop import Watcher
 from headrace.loops.session import Session, WorkerInfo
 from headrace.observe.onlookers import Onlookers
 from headrace.observe.printed import Printed
+from headrace.observe.progress import size
+from headrace.plan.html import box, table
 from headrace.runtime.interrupts import held_interrupts
 
 T = TypeVar("T")
@@ -154,6 +156,16 @@ class Context(Sources, JobControl):
     def __repr__(self) -> str:
         config = self._session.config
         return f"<Context {config.scheme}://, {config.workers} workers, run {self._session.run}>"
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook who is there and what has run."""
+        workers = [(w.id, w.host, w.state, w.task or "", size(w.memory)) for w in self.workers()]
+        state = "" if self in _open else ", closed"
+        return box(
+            f"{self._session.config.scheme}://, run {self._session.run}{state}",
+            box("workers", table(workers, ("worker", "host", "state", "task", "memory"))),
+            box("jobs", table(self._onlookers.ledger.rows(), ("job", "action", "partitions", "state", "time"))),
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise ClosureError(

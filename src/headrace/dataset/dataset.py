@@ -16,11 +16,14 @@ from headrace.dataset.methods.saving import Saving
 from headrace.errors import ClosureError, UsageError
 from headrace.plan.explain import explain
 from headrace.plan.hashing import short
+from headrace.plan.html import Plan, box, table
 from headrace.plan.levels import StorageLevel
+from headrace.plan.operators import ancestors
 from headrace.plan.partitioners import Partitioner
 from headrace.plan.stages import RecordsSink
 
 T = TypeVar("T")
+SHOWN = 12  # operators of a lineage in a notebook
 
 
 class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[T], Numbers[T], Saving[T]):
@@ -108,7 +111,7 @@ class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[
         """
         return self._operator.partitions
 
-    def explain(self) -> str:
+    def explain(self) -> Plan:
         """Say what computing this takes: stages, what is fused, what is shuffled, which recovery and why.
 
         >>> print(ctx.parallelize("ab", 2).map(str.upper).explain())  # doctest: +ELLIPSIS
@@ -124,6 +127,20 @@ class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[
         operator = self._operator
         parts = f"{operator.partitions} partition{'s' * (operator.partitions != 1)}"
         return f"<Dataset: {operator.name} at {operator.site}, {parts}, nothing computed until an action asks>"
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook what this is, and what it comes from; nothing is computed."""
+        operator, level = self._operator, self.get_storage_level()
+        lineage = ancestors(operator)[::-1]
+        rows = [(f"{one.name} at {one.site}", f"{one.partitions} partitions") for one in lineage[:SHOWN]]
+        if len(lineage) > SHOWN:
+            rows.append((f"and {len(lineage) - SHOWN} more", ""))
+        about = [
+            ("partitions", operator.partitions),
+            ("kept", level or "no"),
+            ("dealt by", operator.partitioner or "-"),
+        ]
+        return box(f"Dataset: {operator.name}", table(about), box("from", table(rows)))
 
     def __iter__(self) -> Iterator[T]:
         raise TypeError("a Dataset is not iterable: its records are elsewhere. Call collect() or to_local_iterator().")

@@ -9,6 +9,8 @@ from typing import Any
 from headrace.config import as_lines
 from headrace.loops.loop import Watcher
 from headrace.loops.session import Session
+from headrace.observe.ledger import Ledger
+from headrace.observe.notebook import is_notebook
 from headrace.observe.printed import Printed
 from headrace.observe.progress import Display, Progress
 from headrace.observe.stories import StoryFile
@@ -21,7 +23,7 @@ class Onlookers:
     """Made before the session, because they see its first step; told of it as soon as it has a name.
 
     Args:
-        progress: whether to show any; None: a live table in a terminal, plain lines elsewhere.
+        progress: whether to show any; None: a live table in a terminal or a notebook, plain lines elsewhere.
 
     """
 
@@ -33,7 +35,8 @@ class Onlookers:
         self._early: list[Line] = []  # told before there was a file
         self._file: StoryFile | None = None
         self.story = Story(self._tell)
-        self.watchers: list[Watcher] = [self.story]
+        self.ledger = Ledger()
+        self.watchers: list[Watcher] = [self.story, self.ledger]
         if self.progress is not None:
             self.watchers += [self.progress, tell_stalls]
 
@@ -60,11 +63,12 @@ class Onlookers:
         )
         self._file = file
         self.story.set_clock(session.now_ns)
+        self.ledger.now_ns = session.now_ns
         early, self._early = self._early, []
         for line in early:
             file.tell(line)
         if self.progress is not None:
-            self._display = Display(self.progress, live=self._live)
+            self._display = Display(self.progress, live=self._live, notebook=is_notebook())
 
     def close(self, session: Session) -> None:
         """The run has ended."""

@@ -1,4 +1,4 @@
-"""Progress while jobs run: a live table in a terminal, plain lines elsewhere."""
+"""Progress while jobs run: a live table in a terminal or below a notebook's cell, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from headrace.ids import JobId, StageId
+from headrace.observe.notebook import Cell
 from headrace.observe.terminal import is_terminal, write
 from headrace.protocols import claims
 from headrace.protocols import schedule_words as words
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 PATIENCE = 0.5  # seconds before a table is shown: most jobs are over by then
 PLAIN_EVERY = 5.0  # seconds before the first plain lines, and between them
 FRAME = 0.125  # seconds between frames of the live table
+CELL_FRAME = 0.25  # and of the one in a notebook, where each is a message to a browser
 
 
 class StageProgress(Struct):
@@ -140,8 +142,8 @@ def size(number: int) -> str:
 class Display:
     """Shows a `Progress` from a thread of its own, which sleeps while no job runs."""
 
-    def __init__(self, progress: Progress, *, live: bool) -> None:
-        self._progress, self._live = progress, live
+    def __init__(self, progress: Progress, *, live: bool, notebook: bool = False) -> None:
+        self._progress, self._live, self._notebook = progress, live, notebook
         self._closed = False
         self._thread = threading.Thread(target=self._show, name="headrace-progress", daemon=True)
         self._thread.start()
@@ -154,7 +156,9 @@ class Display:
 
     def _show(self) -> None:
         while (since := self._progress.wait(lambda: self._closed)) is not None:
-            if self._live:
+            if self._notebook:
+                self._show_cell(since)
+            elif self._live:
                 self._show_live(since)
             else:
                 self._show_plain(since)
@@ -190,11 +194,21 @@ class Display:
                 live.update(self._table(since), refresh=True)
                 self._sleep(since, FRAME)
 
+    def _show_cell(self, since: float) -> None:
+        cell = Cell()
+        while self._running(since):
+            cell.show(self._title(since), self._progress.lines())
+            self._sleep(since, CELL_FRAME)
+        cell.show(f"ended after {self._title(since)}", self._progress.lines())
+
+    def _title(self, since: float) -> str:
+        lost = f", {self._progress.lost} workers lost" if self._progress.lost else ""
+        return f"{time.monotonic() - since:.1f} s{lost}"
+
     def _table(self, since: float) -> Table:
         from rich.table import Table
 
-        lost = f", {self._progress.lost} workers lost" if self._progress.lost else ""
-        table = Table(title=f"{time.monotonic() - since:.1f} s{lost}", title_justify="left", box=None, pad_edge=False)
+        table = Table(title=self._title(since), title_justify="left", box=None, pad_edge=False)
         for name in ("stage", "tasks", "running", "records", "data"):
             table.add_column(name, justify="left" if name == "stage" else "right")
         for row in self._progress.lines():

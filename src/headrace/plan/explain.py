@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from headrace.ids import OperatorId, StageId
 from headrace.plan.functions import UserFunction, name_of
+from headrace.plan.html import Plan
 from headrace.plan.operators import (
     Cross,
     Forward,
@@ -27,7 +28,7 @@ from headrace.plan.recovery import protection
 from headrace.plan.stages import ShuffleSink, Stage
 
 
-def explain(stages: list[Stage], *, finished: Collection[StageId] = (), copies: bool = True) -> str:
+def explain(stages: list[Stage], *, finished: Collection[StageId] = (), copies: bool = True) -> Plan:
     """Describe the stages of a job, in the order in which they run.
 
     Args:
@@ -35,7 +36,7 @@ def explain(stages: list[Stage], *, finished: Collection[StageId] = (), copies: 
         copies: whether the run makes backup copies.
 
     """
-    return "\n".join(line for stage in stages for line in _stage(stage, stage.spec.id in finished, copies))
+    return Plan("\n".join(line for stage in stages for line in _stage(stage, stage.spec.id in finished, copies)))
 
 
 def _stage(stage: Stage, finished: bool, copies: bool) -> Iterator[str]:
