@@ -48,6 +48,7 @@ class Context(Sources, JobControl):
     def __init__(self, session: Session, onlookers: Onlookers) -> None:
         self._session = session
         self._engine = Engine(session)
+        self._engine.context = self
         self._onlookers = onlookers
         self._pid = os.getpid()
         _open.add(self)

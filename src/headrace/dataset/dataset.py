@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from headrace.dataset.methods.actions import Actions
 from headrace.dataset.methods.arranged import Arranged
@@ -21,6 +21,9 @@ from headrace.plan.levels import StorageLevel
 from headrace.plan.operators import ancestors
 from headrace.plan.partitioners import Partitioner
 from headrace.plan.stages import RecordsSink
+
+if TYPE_CHECKING:
+    from headrace.context import Context
 
 T = TypeVar("T")
 SHOWN = 12  # operators of a lineage in a notebook
@@ -76,11 +79,15 @@ class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[
         """
         return self._engine.cached.get(self._operator.id)
 
-    def unpersist(self) -> Dataset[T]:
+    def unpersist(self, blocking: bool = False) -> Dataset[T]:
         """Forget what `cache` kept; return this dataset.
+
+        Args:
+            blocking: as PySpark has it; either way, nothing reads what was kept from now on, and workers free it soon.
 
         >>> ctx.range(10).cache().unpersist().is_cached
         False
+
         """
         self._engine.unkeep(self._operator)
         return self
@@ -93,6 +100,23 @@ class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[
         False
         """
         return self._operator.id in self._engine.cached
+
+    def id(self) -> int:
+        """Return a number that no other dataset of this context has.
+
+        >>> ctx.range(3).id() == ctx.range(3).id()
+        False
+        """
+        return self._operator.id
+
+    @property
+    def context(self) -> Context:
+        """The context that this dataset was made with.
+
+        >>> ctx.range(3).context is ctx
+        True
+        """
+        return cast("Context", self._engine.context)
 
     @property
     def partitioner(self) -> Partitioner | None:

@@ -59,6 +59,7 @@ class Engine:
         self._main_digest: Digest | None = None
         self._stored: set[Digest] = set()  # code that lies in the program's store
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
+        self.context: object = None  # the user's, which all datasets can tell
         self.jobs = Jobs(session.cancel)
         self.failures = Failures(session)
         self.unsettled: weakref.WeakSet[Operator] = weakref.WeakSet()  # something is to be measured before they run

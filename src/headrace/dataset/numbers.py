@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import reduce
 from itertools import pairwise
 from typing import Any
@@ -62,10 +62,9 @@ def _even(engine: Engine, source: Operator, number: int) -> list[Any]:
 
 
 def _bounds(buckets: Any) -> list[Any]:
-    try:
-        bounds = list(buckets)
-    except TypeError:
-        raise UsageError(f"histogram needs a number of buckets or a list of bounds, not {short(buckets)}.") from None
+    if isinstance(buckets, str | Set) or not isinstance(buckets, Iterable):
+        raise UsageError(f"histogram needs a number of buckets or a list of bounds, not {short(buckets)}.")
+    bounds = list(buckets)
     if len(bounds) < 2 or not all(map(counts, bounds)):
         raise UsageError("histogram needs at least two bounds, none of them None or NaN.")
     try:

@@ -24,11 +24,13 @@ class Ordered(Handle[T]):
 
     __slots__ = ()
 
-    def sort_by(self, key: Callable[[T], Any], ascending: bool = True, num_partitions: int | None = None) -> Dataset[T]:
+    def sort_by(
+        self, keyfunc: Callable[[T], Any], ascending: bool = True, num_partitions: int | None = None
+    ) -> Dataset[T]:
         """Sort by what a function returns for each record; equal ones keep their order, and NaN comes after all else.
 
         Args:
-            key: is called twice for some records: a sample of keys decides where partitions begin.
+            keyfunc: is called twice for some records: a sample of keys decides where partitions begin.
             num_partitions: unless said, four for each worker, and at least 8.
 
         >>> ctx.parallelize(["ccc", "a", "bb"]).sort_by(len, ascending=False).collect()
@@ -36,7 +38,7 @@ class Ordered(Handle[T]):
 
         """
         return self._then(
-            ordering.sort_by(self._engine, self._operator, key, ascending=ascending, number=num_partitions)
+            ordering.sort_by(self._engine, self._operator, keyfunc, ascending=ascending, number=num_partitions)
         )
 
     def sort_by_key(

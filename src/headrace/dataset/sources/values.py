@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from headrace.dataset import given
+from headrace.dataset import given, narrow
 from headrace.dataset.dataset import Dataset
 from headrace.dataset.sources.door import Door
+from headrace.errors import UsageError
 
 T = TypeVar("T")
 
@@ -41,3 +42,21 @@ class Values(Door):
 
         """
         return Dataset(self._engine, given.numbers(self._engine, start, end, step, num_slices))
+
+    def union(self, rdds: Sequence[Dataset[T]]) -> Dataset[T]:
+        """Put datasets side by side; see `Dataset.union`.
+
+        Args:
+            rdds: the datasets, one at least.
+
+        >>> ctx.union([ctx.range(2), ctx.range(2), ctx.range(1)]).collect()
+        [0, 1, 0, 1, 0]
+
+        """
+        if not rdds:
+            raise UsageError("union needs one dataset at least. For one without records, take ctx.parallelize([]).")
+        first, *others = rdds
+        return Dataset(
+            self._engine,
+            narrow.union(self._engine, [first._operator, *(first._beside(one, "union") for one in others)]),
+        )
