@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 from headrace.config import Config, parse_url
 from headrace.dataset.control import JobControl
+from headrace.dataset.durability import Durability
 from headrace.dataset.engine import Engine
 from headrace.dataset.sources import Sources
 from headrace.errors import ClosureError
@@ -42,7 +43,7 @@ class Connecting:
     progress: bool | None = None
 
 
-class Context(Sources, JobControl):
+class Context(Sources, JobControl, Durability):
     """A connection to where work runs.  Makes datasets; closes with `close`, a `with` block, or the program."""
 
     def __init__(self, session: Session, onlookers: Onlookers) -> None:
@@ -142,6 +143,7 @@ class Context(Sources, JobControl):
             try:
                 self._engine.failures.close()
                 self._session.close()
+                self._engine.checkpoints.close()
             finally:
                 _open.discard(self)
                 self._onlookers.close(self._session)

@@ -82,6 +82,10 @@ class WorkersUnavailable(WorldError):
     """Worker after worker died before it was ready."""
 
 
+class KeptLost(WorldError):
+    """What only workers kept, because its lineage was cut, went with them."""
+
+
 class DiskFull(WorldError, OSError):
     """No space is left where temporary data or output goes."""
 

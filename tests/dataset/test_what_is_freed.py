@@ -24,9 +24,10 @@ def ctx(request: pytest.FixtureRequest) -> Iterator[Context]:
 
 def files(ctx: Context, holds: str) -> list[str]:
     """The files of the run's folder whose paths have a word in them, real or simulated."""
-    layout = ctx._session.controller.layout  # type: ignore[attr-defined]
+    layout = ctx._session.controller.layout
     if ctx.config.scheme == "sim":
-        return [path for path in ctx._session.disk.files if holds in path]  # type: ignore[attr-defined]
+        simulated = ctx._session.disk.files  # type: ignore[attr-defined]
+        return [path for path in simulated if holds in path]
     return [str(path) for path in Path(layout.root).rglob("*") if path.is_file() and holds in str(path)]
 
 
@@ -42,7 +43,7 @@ def soon(ctx: Context, done: Callable[[], bool], what: str) -> None:
 
 @pytest.mark.parametrize("level", [StorageLevel.DISK_ONLY, StorageLevel.MEMORY_ONLY])
 def test_a_kept_dataset_that_nobody_refers_to(ctx: Context, level: StorageLevel) -> None:
-    lineage = ctx._session.controller.scheduler.lineage  # type: ignore[attr-defined]
+    lineage = ctx._session.controller.scheduler.lineage
     squares = ctx.range(100, num_slices=4).map(lambda x: x * x).persist(level)
     texts = squares.map(str)
     assert squares.count() == texts.count() == 100
@@ -55,7 +56,7 @@ def test_a_kept_dataset_that_nobody_refers_to(ctx: Context, level: StorageLevel)
     soon(ctx, lambda: not lineage._cached, "it is forgotten")
     soon(ctx, lambda: not files(ctx, "cache-"), "its files are removed")
     assert not ctx._engine.cached
-    assert not ctx._session.controller.cached  # type: ignore[attr-defined]
+    assert not ctx._session.controller.cached
 
 
 def test_slices_in_the_programs_store(ctx: Context) -> None:
@@ -79,7 +80,7 @@ def test_a_loop_leaves_nothing_behind(ctx: Context) -> None:
     del sums
     soon(ctx, lambda: not files(ctx, "shuffle"), "the shuffles are removed")
     assert not [plan for plan in plans if plan() is not None]
-    controller = ctx._session.controller  # type: ignore[attr-defined]
+    controller = ctx._session.controller
     soon(ctx, lambda: not controller.scheduler.lineage.alive(), "no stage is left")
     soon(ctx, lambda: not controller.codes._codes and not controller.codes._blobs, "nor its code")
     ctx._engine.known.add([])

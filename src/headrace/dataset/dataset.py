@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from headrace.dataset.methods.actions import Actions
 from headrace.dataset.methods.arranged import Arranged
 from headrace.dataset.methods.joined import Joined
+from headrace.dataset.methods.lineage import Lineage
 from headrace.dataset.methods.numbers import Numbers
 from headrace.dataset.methods.ordered import Ordered
 from headrace.dataset.methods.pairs import Pairs
@@ -29,7 +30,7 @@ T = TypeVar("T")
 SHOWN = 12  # operators of a lineage in a notebook
 
 
-class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[T], Numbers[T], Saving[T]):
+class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[T], Numbers[T], Saving[T], Lineage[T]):
     """Records in partitions: what they are made of is known, so any part can be made again.
 
     Nothing is computed until an action (`collect`, `count`, `save_as_text_file`, ...) asks for it.  Names and meaning of all
@@ -84,6 +85,9 @@ class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[
 
         Args:
             blocking: as PySpark has it; either way, nothing reads what was kept from now on, and workers free it soon.
+
+        Raises:
+            UsageError: `local_checkpoint` has cut it off from what it was made of.
 
         >>> ctx.range(10).cache().unpersist().is_cached
         False

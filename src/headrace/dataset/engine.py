@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 
+from headrace.dataset.checkpoints import Checkpoints
 from headrace.dataset.failing import Failures
 from headrace.dataset.jobs import Jobs
 from headrace.dataset.known import Known
@@ -33,6 +34,7 @@ from headrace.plan.operators import (
     Body,
     Edge,
     Forward,
+    Kept,
     Operator,
     PerPartition,
     Shuffle,
@@ -62,6 +64,7 @@ class Engine:
         self.context: object = None  # the user's, which all datasets can tell
         self.jobs = Jobs(session.cancel)
         self.failures = Failures(session)
+        self.checkpoints = Checkpoints(self)
         self.unsettled: weakref.WeakSet[Operator] = weakref.WeakSet()  # something is to be measured before they run
         self.lock = threading.RLock()  # several threads may run actions
 
@@ -124,7 +127,17 @@ class Engine:
             weakref.finalize(operator, _forget_kept, weakref.ref(self), self.session, operator.id).atexit = False
 
     def unkeep(self, operator: Operator) -> None:
-        """Have a dataset forgotten."""
+        """Have a dataset forgotten.
+
+        Raises:
+            UsageError: nothing else is known of it any more.
+
+        """
+        if isinstance(operator.body, Kept):
+            raise UsageError(
+                "this dataset was cut off from what it was made of by local_checkpoint(), so what workers keep is all there "
+                "is. Let go of the dataset to have it forgotten."
+            )
         if operator.id in self.cached:
             with self.lock:
                 del self.cached[operator.id]
@@ -194,6 +207,7 @@ class Engine:
                 "with ctx.broadcast."
             )
         self._settle_ranges(tip)
+        self.checkpoints.pump()
         with self.lock:
             stages = self.compile(tip, sink, name)
             codes, blobs = self._codes(stages)
@@ -224,6 +238,7 @@ class Engine:
             raise handle.failure from handle.failure.__cause__
         if problem is not None:
             raise problem
+        self.checkpoints.computed(handle)
         return handle
 
     def values_in_time(self, tip: Operator, sink: ResultSink, name: str, time_ns: int) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from headrace.errors import InternalError, ProgramError
+from headrace.errors import InternalError, KeptLost, ProgramError
 from headrace.execute.chunks import CHUNK_RECORDS, NAN_KEYS, Corrupt, Frame, dumps, frame, split_frames
 from headrace.execute.combine import ReduceTable, columns_of, combine_stream
 from headrace.execute.current import NO_PROPERTIES, Current, running
@@ -33,6 +33,7 @@ from headrace.plan.operators import (
     Cross,
     Gather,
     Join,
+    Kept,
     Merge,
     PerPartition,
     PerRecord,
@@ -169,6 +170,11 @@ class TaskBody:
                 return self._slice(body, partition)
             case ReadRange():
                 return self._range(body, partition, node.partitions)
+            case Kept():
+                raise KeptLost(
+                    f"partition {partition} of {node.name} ({node.site}) is lost: workers kept it, and local_checkpoint() "
+                    "has cut off what it was made of. Run the program again, or use checkpoint(), whose files stay."
+                )
             case Merge() if node.reads[0] is None:
                 return self._merge_here(body, _narrow(node, 0), partition)
             case Merge():

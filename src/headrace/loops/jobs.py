@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -20,6 +20,7 @@ from headrace.errors import (
 )
 from headrace.execute.chunks import loads, split_frames
 from headrace.ids import AttemptId, Digest, HostId, JobId, StageId
+from headrace.plan.operators import Edge, Operator
 from headrace.plan.stages import StageSpec
 from headrace.ports import Flag
 from headrace.protocols.schedule_words import FailJob
@@ -48,7 +49,8 @@ class JobRequest(Struct, frozen=True):
 
     Attributes:
         blobs: all code that it needs, by digest; empty where it is too large for a message and in the program's store.
-        keep: what must not be collected while the job runs: datasets, and with them their shuffles.
+        keep: what must not be collected while the job runs: each operator of its stages, with its edges as they were when
+            the job was planned; the one that it computes comes last.
 
     """
 
@@ -58,7 +60,7 @@ class JobRequest(Struct, frozen=True):
     stages: tuple[StageCode, ...]
     blobs: dict[Digest, bytes]
     wanted: tuple[int, ...]
-    keep: Any
+    keep: Sequence[tuple[Operator, tuple[Edge, ...]]]
 
 
 class FailedAttempt(Struct, frozen=True):

@@ -51,6 +51,10 @@ class Pickles(Struct, frozen=True):
     """Pickled records, in chunks with an index; or, written by others, one pickle after the other."""
 
 
+class Frames(Struct, frozen=True):
+    """Chunks as they travel between workers: what a checkpoint is made of, for the program that wrote it."""
+
+
 class WholeTexts(Struct, frozen=True):
     """A file is a record: its path and its text."""
 
@@ -68,4 +72,4 @@ class FixedLength(Struct, frozen=True):
     length: int
 
 
-Format = Lines | JsonLines | Csv | Pickles | WholeTexts | WholeFiles | FixedLength
+Format = Lines | JsonLines | Csv | Pickles | Frames | WholeTexts | WholeFiles | FixedLength

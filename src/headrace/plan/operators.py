@@ -65,6 +65,10 @@ class ReadRange(Struct, frozen=True):
     values: range
 
 
+class Kept(Struct, frozen=True):
+    """What workers keep, and nothing else: what it was made of is not known any more."""
+
+
 # Bodies with input.
 
 RecordKind = Literal["map", "flat_map", "filter", "map_values", "flat_map_values", "key_by", "keys", "values", "pair"]
@@ -143,6 +147,7 @@ Body = (
     ReadFiles
     | ReadSlices
     | ReadRange
+    | Kept
     | PerRecord
     | PerPartition
     | Union

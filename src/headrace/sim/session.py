@@ -198,7 +198,7 @@ class SimSession:
 
     def keep(self, operator: OperatorId) -> None:
         """A dataset is to be kept."""
-        self.controller.cached.add(operator)
+        self.happen(f"keeps {operator}", 0, lambda: self.controller.cached.add(operator))
 
     def uncache(self, operator: OperatorId) -> None:
         """A dataset is not to be kept any more."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace.execute.chunks import CHUNK_RECORDS
+from headrace.execute.formats.checkpoints import read_checkpoint
 from headrace.execute.formats.codecs import codec_of
 from headrace.execute.formats.csv_rows import read_csv
 from headrace.execute.formats.fixed_length import read_fixed_length
@@ -14,7 +15,7 @@ from headrace.execute.formats.lines import is_cuttable, read_lines
 from headrace.execute.formats.pickles import read_pickles
 from headrace.execute.formats.pieces import Input
 from headrace.execute.formats.whole_files import read_whole_file, read_whole_text
-from headrace.plan.formats import Csv, FixedLength, Format, JsonLines, Lines, Pickles, WholeFiles, WholeTexts
+from headrace.plan.formats import Csv, FixedLength, Format, Frames, JsonLines, Lines, Pickles, WholeFiles, WholeTexts
 from headrace.plan.operators import Split
 from headrace.ports import Files
 
@@ -31,6 +32,9 @@ READERS: dict[type, Any] = {
 
 def read_files(files: Files, splits: tuple[Split, ...], format: Format) -> Iterator[tuple[list[Any], float]]:
     """Read the records of some splits, in order: lists of records, each with the share that is read by then."""
+    if isinstance(format, Frames):
+        yield from read_checkpoint(files, splits)
+        return
     whole = sum(_length(split) for split in splits) or 1
     before = 0
     reader = READERS[type(format)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from headrace.errors import InternalError
+from headrace.execute.formats.checkpoints import CheckpointWriter
 from headrace.execute.formats.codecs import CODECS
 from headrace.execute.formats.csv_rows import CsvWriter
 from headrace.execute.formats.json_lines import JsonLinesWriter
 from headrace.execute.formats.lines import LinesWriter
 from headrace.execute.formats.pickles import PicklesWriter
-from headrace.plan.formats import Csv, Format, JsonLines, Lines, Pickles
+from headrace.plan.formats import Csv, Format, Frames, JsonLines, Lines, Pickles
 
 
 class Writer(Protocol):
@@ -66,6 +67,8 @@ def writer_of(format: Format, codec: str | None = None) -> Writer:
             writer = CsvWriter(format)
         case Pickles():
             writer = PicklesWriter()
+        case Frames():
+            writer = CheckpointWriter()
         case _:
             raise InternalError(f"{format} is only read")
     return writer if codec is None else Packed(writer, codec)
