@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from headrace.context import Context, connect
     from headrace.dataset import Dataset
     from headrace.errors import TaskFailed
+    from headrace.execute.barriers import BarrierTaskContext, BarrierTaskInfo
     from headrace.execute.context import TaskContext
     from headrace.execute.shared import Accumulator, Broadcast
     from headrace.plan.levels import StorageLevel
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __version__ = version.VERSION
 __all__ = [
     "Accumulator",
+    "BarrierTaskContext",
+    "BarrierTaskInfo",
     "Broadcast",
     "Context",
     "Dataset",
@@ -41,6 +44,8 @@ __all__ = [
 
 _WHERE = {
     "Accumulator": "headrace.execute.shared",
+    "BarrierTaskContext": "headrace.execute.barriers",
+    "BarrierTaskInfo": "headrace.execute.barriers",
     "Broadcast": "headrace.execute.shared",
     "Context": "headrace.context",
     "Dataset": "headrace.dataset",

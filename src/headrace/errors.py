@@ -67,6 +67,10 @@ class GroupExpired(ProgramError, RuntimeError):
     """A group that lives on disk was kept beyond the task that made it."""
 
 
+class BarrierBroken(ProgramError, RuntimeError):
+    """Tasks that are to wait for each other came to different calls, or one ended without coming."""
+
+
 class ContextClosed(ProgramError, RuntimeError):
     """The context was closed, or belongs to a process that this one was forked from."""
 

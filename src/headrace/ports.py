@@ -260,6 +260,13 @@ class BlockLost(Exception):
         super().__init__(f"{len(self.lost)} map output{'s' * (len(self.lost) != 1)} of shuffle {stage}: {why}")
 
 
+class GangMember(Struct, frozen=True):
+    """Who runs one of the tasks that run at once."""
+
+    worker: WorkerId
+    host: HostId
+
+
 class TaskCancelled(BaseException):
     """Raised between chunks in a body that is to stop.  Not an Exception: user code must not swallow it by accident."""
 
@@ -344,6 +351,18 @@ class TaskPort(Protocol):
 
     def keep(self, operator: OperatorId, partition: int, level: StorageLevel) -> CacheEntry | None:
         """Begin to cache a partition; None if it will not be kept."""
+        ...
+
+    @property
+    def gang(self) -> tuple[GangMember, ...]:
+        """Who runs at once with this task, itself included, by partition; empty where tasks run by themselves."""
+        ...
+
+    def meet(self, call: str, message: str) -> tuple[str, ...]:
+        """Wait for all tasks that run at once with this one to make the same call; return what all said, by partition.
+
+        Raises BarrierBroken if they will not, and TaskCancelled if the task is to stop.
+        """
         ...
 
     def scratch(self) -> Scratch:

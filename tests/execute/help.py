@@ -185,6 +185,11 @@ class MemoryPort:
     def shared(self, name: str) -> Any:
         return pickle.loads(self.world.blocks[name])
 
+    gang = ()
+
+    def meet(self, call: str, message: str) -> tuple[str, ...]:
+        raise AssertionError("no task in memory has others to meet")
+
     def cached(self, operator: OperatorId, partition: int) -> Sequence[bytes] | None:
         return self.world.cache.get((operator, partition))
 

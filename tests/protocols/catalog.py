@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from headrace.ids import OperatorId, StageId
 from headrace.plan.stages import Reads, Segment, StageSpec
 
+GANG_MAX = 3  # tasks that run at once: there are that many workers in a kind world
 PARTITIONS_MAX = 6  # of one dataset: enough for every shape, few enough to finish
 
 
@@ -65,10 +66,16 @@ class Catalog:
     datasets: list[Dataset] = field(default_factory=list)
     shuffles: dict[StageId, Dataset] = field(default_factory=dict)  # what each writes
     operators: list[OperatorId] = field(default_factory=list)
+    barriers: set[StageId] = field(default_factory=set)  # shuffles whose tasks run all at once
 
     def spec(self, stage: StageId, cached: frozenset[OperatorId]) -> StageSpec:
         dataset = self.shuffles[stage]
-        return StageSpec(stage, f"map {stage}", dataset.partitions, True, dataset.segments(cached))
+        segments = dataset.segments(cached)
+        return StageSpec(stage, f"map {stage}", dataset.partitions, True, segments, barrier=stage in self.barriers)
+
+    def may_meet(self, dataset: Dataset) -> bool:
+        """Whether tasks that make a dataset can run all at once."""
+        return len(dataset.runs) == 1 and dataset.partitions <= GANG_MAX
 
     def closure(self, dataset: Dataset) -> list[StageId]:
         """All shuffles that a dataset comes from, parents first."""
@@ -86,6 +93,12 @@ class Catalog:
         stage = StageId(len(self.shuffles) + 1)
         self.shuffles[stage] = dataset
         return stage
+
+
+def put_barriers(catalog: Catalog, chosen: Callable[[], bool]) -> Catalog:
+    """Have the tasks of some shuffles run all at once."""
+    catalog.barriers |= {s for s, dataset in catalog.shuffles.items() if catalog.may_meet(dataset) and chosen()}
+    return catalog
 
 
 KINDS = ("shuffle", "shuffle", "union", "cached", "join", "narrow join")

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from headrace.config import ScheduleConfig, SpeculateConfig
 from headrace.ids import AttemptId, HostId, JobId, OperatorId, StageId, TaskId, WorkerId
 from headrace.plan.stages import Reads, StageSpec
-from headrace.protocols import claims
+from headrace.protocols import claims, gather
 from headrace.protocols import schedule_words as words
 from headrace.protocols.claims import Claims
+from headrace.protocols.gather import Gather
 from headrace.protocols.lineage import MapOutput
 from headrace.protocols.schedule import Schedule
 from tests.protocols.catalog import PARTITIONS_MAX, Catalog, Dataset
@@ -30,7 +31,10 @@ class Facts:
         self.catalog = catalog
         self.schedule = type(self).make_schedule(SCHEDULE, SPECULATE)
         self.claims = type(self).make_claims()
-        self.queue: deque[tuple[str, words.Event | claims.Event, bool]] = deque()  # the last: asked for by a machine
+        self.gather = Gather()
+        self.queue: deque[tuple[str, words.Event | claims.Event | gather.Event, bool]] = (
+            deque()
+        )  # the last: asked for by a machine
         self.runs: list[words.Launch] = []  # gathered, to be sent when the queue is empty
         self.settlements: list[words.Settle] = []
         self.journal: list[words.Event] = []
@@ -44,6 +48,7 @@ class Facts:
         self.valid: dict[AttemptId, bool] = {}  # attempts that ended well, and whether they had read what they should
         self.tasks: dict[AttemptId, TaskId] = {}  # every attempt that was ever claimed
         self.workers: dict[AttemptId, WorkerId] = {}  # by whom
+        self.gangs: dict[AttemptId, tuple[AttemptId, ...]] = {}  # who was to run at once
         self.dead_hosts: set[HostId] = set()
         self.told_hosts: set[HostId] = set()
         self.silent: set[WorkerId] = set()  # suspected, as the claim table was told
@@ -70,6 +75,9 @@ class Facts:
 
     def ask(self, event: claims.Event) -> None:
         self.queue.append(("claims", event, True))
+
+    def tell_gather(self, event: gather.Event) -> None:
+        self.queue.append(("gather", event, False))
 
     def send(self, worker: WorkerId, message: ToWorker) -> None:
         process = self.processes.get(worker)
@@ -112,6 +120,13 @@ class Facts:
 
     def has_effects(self, stage: StageId) -> bool:
         return any(action.stage == stage and action.has_effects for action in self.actions.values())
+
+    def is_barrier(self, stage: StageId) -> bool:
+        return stage in self.catalog.barriers or any(a.stage == stage and a.barrier for a in self.actions.values())
+
+    def held(self) -> set[AttemptId]:
+        """Attempts that have ended well and wait for the others of their gang."""
+        return {attempt for gang in self.schedule.gangs.values() for attempt in gang.done}
 
     def asks(self, action: Action, task: TaskId) -> bool:
         """Whether a job's result is made of a task's output, or is it."""

@@ -27,7 +27,20 @@ class Judge(Workers):
             assert not lacking, f"task {task} is offered while {lacking} partitions of shuffle {stage} are lacking"
         assert self.committed.get(task) not in self.counting(task), f"task {task} is offered while its output counts"
 
+    def check_gang(self, members: tuple[claims.Claimed, ...]) -> None:
+        """All tasks of a stage, each on a worker of its own with nothing else to do."""
+        stage = members[0].task.stage
+        assert [member.task.partition for member in members] == list(range(len(members)))
+        assert self.is_barrier(stage)
+        spec = self.code.get(stage)
+        assert spec is None or len(members) == spec.partitions
+        assert len({member.worker for member in members}) == len(members)
+        for member in members:
+            assert list(self.claims.workers[member.worker].held) == [member.attempt], "it had something else to do"
+
     def check_launch(self, launch: words.Launch) -> None:
+        if self.is_barrier(launch.task.stage):
+            assert launch.attempt in self.schedule.gangs[launch.task.stage].members, f"{launch} is of no gang"
         assert launch.worker in self.schedule.workers, "launched on a worker that is known to be dead"
         assert self.tasks[launch.attempt] == launch.task
 
@@ -65,7 +78,7 @@ class Judge(Workers):
 
     def accept(self, action: Action, task: TaskId, attempt: AttemptId) -> None:
         before = action.results.get(task.partition)
-        assert before is None or (before == attempt and self.rebuilt), (
+        assert before is None or (before == attempt and self.rebuilt) or action.barrier, (
             f"the result of task {task} came from attempt {before} and again from {attempt}"
         )
         assert self.valid[attempt], f"attempt {attempt} had not read what it should have"
@@ -74,6 +87,9 @@ class Judge(Workers):
     def finished(self, action: Action) -> None:
         assert not action.ended
         assert set(action.results) == set(action.wanted), f"job {action.job} ended without all it wanted"
+        if action.barrier:
+            gangs = {self.gangs[attempt] for attempt in action.results.values()}
+            assert len(gangs) == 1, f"the results of job {action.job} are of several gangs: {gangs}"
         if has_updates(action.stage):
             for partition in action.wanted:
                 assert TaskId(action.stage, partition) in action.counted, f"job {action.job} forgot contributions"
@@ -92,7 +108,9 @@ class Judge(Workers):
                 if effect.kind == "failed"
                 else (self.losses, SCHEDULE.max_losses)
             )
-            assert len(counts.get(task, ())) >= most, f"job {action.job} was given up too early: {effect.why}"
+            blamed = [t for t in counts if t.stage == task.stage] if self.is_barrier(task.stage) else [task]
+            number = sum(len(counts.get(one, ())) for one in blamed)
+            assert number >= most, f"job {action.job} was given up too early: {effect.why}"
         else:
             assert effect.kind == "cancelled", effect
 
@@ -109,7 +127,9 @@ class Judge(Workers):
     def check_at_rest(self) -> None:
         """When nothing is on its way between the two machines, they agree, and nothing is forgotten."""
         schedule = self.schedule
-        assert set(schedule.attempts) == set(self.claims.alive)
+        held = self.held()
+        assert set(schedule.attempts) - held == set(self.claims.alive)
+        assert set(self.gather.gangs) == set(schedule.gangs) or self.rebuilt
         living = {worker for worker, process in self.processes.items() if not process.buried}
         assert set(schedule.workers) == set(self.claims.workers) == living
         for attempt, state in schedule.attempts.items():
@@ -124,20 +144,36 @@ class Judge(Workers):
             assert place.host not in schedule.lost_hosts | self.told_hosts, f"the output of {task} is on a lost disk"
         for key, keepers in schedule.lineage._cached.items():
             assert keepers <= set(schedule.workers), f"{key} is kept by workers that are gone"
-        late = {(a, w) for a, w in self.unanswered if w in living}
+        late = {(a, w) for a, w in self.unanswered if w in living and a not in held}
         assert not late or self.rebuilt, f"reports without an answer: {late}"
         self.unanswered -= {(a, w) for a, w in self.unanswered if w not in living}
-        assert schedule.offered.keys() <= self.claims.open.keys()
+        in_gangs = {offer.task for offers in self.claims.gangs.values() for offer in offers}
+        assert schedule.offered.keys() <= self.claims.open.keys() | in_gangs
+        for stage in {task.stage for task in self.places()} & self.catalog.barriers:
+            outputs = schedule.lineage.outputs(stage)[1]
+            gangs = {self.gangs[place.attempt] for place in outputs.values()}
+            assert len(gangs) == 1, f"the outputs of stage {stage} are of several gangs: {gangs}"
+            assert len(outputs) == self.catalog.shuffles[stage].partitions, f"some outputs of stage {stage} count alone"
         for stage in schedule.lineage.alive():
             for partition in schedule.lineage.ready(stage):
                 task = TaskId(stage, partition)
                 attempts = [schedule.attempts[a] for a in schedule.by_task.get(task, ())]
                 attempted = any(a.cancelled_ns is None or self.has_effects(stage) for a in attempts)
+                if self.is_barrier(stage):  # all wait for one that cannot run, or for one that is to stop
+                    count = next(len(s.wanted) for s in [schedule.lineage._stages[stage]])
+                    attempted |= len(schedule.lineage.ready(stage)) < count
+                    attempted |= any(other.stage == stage for other in schedule.by_task)
                 assert attempted or task in schedule.offered or task in schedule.delivering, f"{task} is forgotten"
 
 
-def justified(event: words.Event, before: dict[TaskId, MapOutput]) -> list[TaskId]:
-    """Which outputs an event takes away, and no others."""
+def justified(event: words.Event, before: dict[TaskId, MapOutput], barriers: set[StageId]) -> list[TaskId]:
+    """Which outputs an event takes away, and no others; those of a barrier stage go together."""
+    gone = _named(event, before)
+    together = {task.stage for task in gone} & barriers
+    return gone + [task for task in before if task.stage in together and task not in gone]
+
+
+def _named(event: words.Event, before: dict[TaskId, MapOutput]) -> list[TaskId]:
     match event:
         case words.AttemptStarved(stage=stage, lost=lost):
             named = {(TaskId(stage, partition), by) for partition, by in lost}
@@ -157,6 +193,8 @@ def essence(schedule: Schedule) -> object:
         schedule.suspects,
         {a: (s.task, s.worker, s.host, s.copy, s.cancelled_ns is None, s.doomed) for a, s in schedule.attempts.items()},
         schedule.by_task,
+        {stage: (gang.members, gang.done) for stage, gang in schedule.gangs.items()},
+        schedule.together,
         schedule.delivering,
         schedule.releasing,
         schedule.finished_ns,

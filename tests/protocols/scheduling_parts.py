@@ -23,6 +23,7 @@ class Run:
     attempt: AttemptId
     spec: StageSpec
     tables: dict[StageId, dict[int, MapOutput]]
+    gang: tuple[AttemptId, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,16 @@ class Uncache:
     operator: OperatorId
 
 
+@dataclass(frozen=True)
+class Met:
+    """All tasks of a barrier stage have come."""
+
+    attempt: AttemptId
+
+
 NO_STAGE = StageId(0)
 
-ToWorker: TypeAlias = Run | Stop | GiveBack | Settled | Uncache
+ToWorker: TypeAlias = Run | Stop | GiveBack | Settled | Uncache | Met
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,14 @@ class Evicted:
     partition: int
 
 
-FromWorker: TypeAlias = Report | Beat | Evicted
+@dataclass(frozen=True)
+class Meets:
+    """A task of a barrier stage waits for the others."""
+
+    attempt: AttemptId
+
+
+FromWorker: TypeAlias = Report | Beat | Evicted | Meets
 
 
 # What there is.
@@ -98,6 +113,7 @@ class Body:
     run: Run
     interrupted: bool = False
     valid: bool = True
+    met: bool = False
     finished_reading: bool = False
     starved: tuple[StageId, tuple[tuple[int, AttemptId], ...]] | None = None
     progress: int = 0
@@ -133,6 +149,7 @@ class Action:
     wanted: tuple[int, ...]
     has_effects: bool
     inline: bool
+    barrier: bool = False
     results: dict[int, AttemptId] = field(default_factory=dict)
     counted: dict[TaskId, AttemptId] = field(default_factory=dict)
     ended: str = ""

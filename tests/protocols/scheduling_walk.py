@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from headrace.config import MS
 from headrace.protocols import schedule_words as words
-from tests.protocols.catalog import random_catalog
+from tests.protocols.catalog import put_barriers, random_catalog
 from tests.protocols.scheduling_parts import Process
 from tests.protocols.scheduling_world import SchedulingWorld
 
@@ -36,7 +36,7 @@ def walk(
 
     """
     chance = Random(seed)
-    world = begin(make, chance)
+    world = begin(make, chance, Random(~seed))
     weights = [
         0
         if step.is_optional and step.name not in mood and chance.random() < 0.5
@@ -50,8 +50,11 @@ def walk(
     return world
 
 
-def begin(make: type[SchedulingWorld], chance: Random) -> SchedulingWorld:
-    world = make(random_catalog(chance))
+def begin(make: type[SchedulingWorld], chance: Random, barriers: Random) -> SchedulingWorld:
+    catalog = random_catalog(chance)
+    if barriers.random() < 0.4:
+        put_barriers(catalog, lambda: barriers.random() < 0.6)
+    world = make(catalog)
     for _ in range(chance.randint(1, 2)):
         world.join()
     for number in range(chance.randint(1, 3)):
@@ -60,7 +63,13 @@ def begin(make: type[SchedulingWorld], chance: Random) -> SchedulingWorld:
         if chance.random() < 0.5:
             world.keep(operator)
     dataset = world.catalog.datasets[-1]
-    world.submit(dataset, range(dataset.partitions), has_effects=chance.random() < 0.3, inline=chance.random() < 0.7)
+    world.submit(
+        dataset,
+        range(dataset.partitions),
+        has_effects=chance.random() < 0.3,
+        inline=chance.random() < 0.7,
+        barrier=bool(catalog.barriers) and chance.random() < 0.5,
+    )
     world.loop()
     return world
 
@@ -151,7 +160,8 @@ def _a_job_is_submitted(world: SchedulingWorld, chance: Random) -> None:
     if len(world.actions) < JOBS_MAX and (usable := world.usable()):
         dataset = chance.choice(usable)
         wanted = chance.sample(range(dataset.partitions), chance.randint(1, dataset.partitions))
-        world.submit(dataset, wanted, has_effects=chance.random() < 0.3, inline=chance.random() < 0.5)
+        barrier = bool(world.catalog.barriers) and chance.random() < 0.5
+        world.submit(dataset, wanted, has_effects=chance.random() < 0.3, inline=chance.random() < 0.5, barrier=barrier)
 
 
 def _a_job_is_cancelled(world: SchedulingWorld, chance: Random) -> None:

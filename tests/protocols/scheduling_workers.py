@@ -13,6 +13,8 @@ from tests.protocols.scheduling_parts import (
     Evicted,
     File,
     GiveBack,
+    Meets,
+    Met,
     Process,
     Report,
     Run,
@@ -105,6 +107,9 @@ class Workers(Facts):
             case Settled(attempt=attempt, kept=kept):
                 if process.unsettled.pop(attempt, None) is not None and not kept:
                     self.files.pop(attempt, None)
+            case Met(attempt=attempt):
+                if process.running is not None and process.running.run.attempt == attempt:
+                    process.running.met = True
             case Uncache(operator=operator):
                 for key in [key for key in process.cache if key[0] == operator]:
                     del process.cache[key]
@@ -120,6 +125,9 @@ class Workers(Facts):
 
     def report_again(self, process: Process) -> None:
         process.outbox.extend(process.unsettled.values())
+        body = process.running
+        if body is not None and body.finished_reading and body.run.gang and not body.met:
+            process.outbox.append(Meets(body.run.attempt))
 
     def beat(self, process: Process) -> None:
         if process.running is not None:
@@ -154,6 +162,8 @@ class Workers(Facts):
         elif outcome == "fail":
             self.failures.setdefault(body.run.task, set()).add(body.run.attempt)
             self.end(process, Report(body.run.attempt, body.run.task, "failed"))
+        elif body.run.gang and not body.met:
+            process.outbox.append(Meets(body.run.attempt))
         else:
             self.finish(process, body)
 
@@ -162,6 +172,8 @@ class Workers(Facts):
         for other in self.processes.values():
             if other is not process and other.running is not None and other.running.run.task == run.task:
                 assert not run.spec.has_effects, f"task {run.task} has effects, and runs twice at once"
+            if run.gang and other.running is not None and other.running.run.task.stage == run.task.stage:
+                assert other.running.run.gang == run.gang, f"two gangs of stage {run.task.stage} run at once"
         assert run.attempt not in self.valid, f"attempt {run.attempt} runs twice"
 
     def end(self, process: Process, report: Report) -> None:
@@ -171,6 +183,7 @@ class Workers(Facts):
     def finish(self, process: Process, body: Body) -> None:
         task, spec = body.run.task, body.run.spec
         self.valid[body.run.attempt] = body.valid
+        assert body.met or not spec.barrier, f"task {task} ended without the others"
         cached = []
         for reads in trees_of(reads_of(spec, task.partition)):
             if reads.cut is not None:

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from headrace.config import MS
 from headrace.ids import JobId, OperatorId, StageId
 from headrace.plan.stages import StageSpec
-from headrace.protocols import claims
+from headrace.protocols import claims, gather
 from headrace.protocols import schedule_words as words
 from headrace.protocols.lineage import MapOutput
-from tests.protocols.catalog import Dataset
+from tests.protocols.catalog import GANG_MAX, Dataset
 from tests.protocols.scheduling_facts import SCHEDULE, SPECULATE
 from tests.protocols.scheduling_judge import LOSSES, Judge, essence, justified
 from tests.protocols.scheduling_parts import (
@@ -24,6 +24,8 @@ from tests.protocols.scheduling_parts import (
     Beat,
     Evicted,
     GiveBack,
+    Meets,
+    Met,
     Process,
     Report,
     Run,
@@ -47,8 +49,12 @@ class SchedulingWorld(Judge):
             steps -= 1
             machine, event, _ = self.queue.popleft()
             if machine == "schedule":
-                assert not isinstance(event, claims.Event)
+                assert not isinstance(event, claims.Event | gather.Event)
                 self.decide(event)
+            elif machine == "gather":
+                assert isinstance(event, gather.Event)
+                for met in self.gather.step(event):
+                    self.let_on(met)
             else:
                 assert isinstance(event, claims.Event)
                 if isinstance(event, claims.Suspected):
@@ -70,7 +76,7 @@ class SchedulingWorld(Judge):
         if before:
             after = self.places()
             gone = {task for task in before if task not in after and self.is_alive(task.stage)}
-            named = {task for task in justified(event, before) if self.is_alive(task.stage)}
+            named = {task for task in justified(event, before, self.catalog.barriers) if self.is_alive(task.stage)}
             assert gone == named, f"{event} took {sorted(gone)}"
         if isinstance(event, words.OutputCommitted):
             self.check_counted(event, effects)
@@ -87,15 +93,36 @@ class SchedulingWorld(Judge):
                 lineage = self.schedule.lineage
                 reads = {read for segment in code.segments for read in stages_of(segment.reads)}
                 tables = {read: dict(lineage.outputs(read)[1]) for read in sorted(reads) if lineage.stage(read)}
-                self.send(launch.worker, Run(launch.task, launch.attempt, code, tables))
+                gang = self.gangs[launch.attempt] if code.barrier else ()
+                self.send(launch.worker, Run(launch.task, launch.attempt, code, tables, gang))
         self.runs.clear()
+
+    def let_on(self, effect: gather.Effect) -> None:
+        match effect:
+            case gather.Answer(attempt=attempt, messages=messages, error=error):
+                assert not error
+                assert list(messages) == [str(member) for member in self.gangs[attempt]]
+                self.send(self.workers[attempt], Met(attempt))
+            case gather.Stands(stage=stage, met=met, waiting=waiting):
+                self.tell(words.GangStands(stage, met, waiting, self.now_ns))
 
     def pass_on(self, answer: claims.Effect) -> None:
         match answer:
+            case claims.GangClaimed(members=members):
+                self.check_gang(members)
+                told = []
+                for one in members:
+                    assert one.attempt not in self.tasks, "an attempt was named twice"
+                    assert one.worker not in self.silent, f"{one.worker} is given a task, though it has fallen silent"
+                    self.tasks[one.attempt], self.workers[one.attempt] = one.task, one.worker
+                    told.append(words.AttemptClaimed(one.task, one.attempt, one.worker, one.host, False, one.now_ns))
+                self.tell(words.GangClaimed(tuple(told), self.now_ns))
             case claims.Claimed(task=task, attempt=attempt, worker=worker, copy=copy):
                 assert attempt not in self.tasks, "an attempt was named twice"
                 assert worker not in self.silent, f"{worker} is given a task, though it has fallen silent"
                 self.tasks[attempt], self.workers[attempt] = task, worker
+                beside = [self.tasks[other] for other in self.claims.workers[worker].held if other in self.tasks]
+                assert not any(self.is_barrier(t.stage) for t in beside), f"{task} waits for {beside}"
                 if copy:
                     others = [a for a, t in self.tasks.items() if t == task and a != attempt]
                     held = self.claims.workers[worker].held
@@ -125,6 +152,15 @@ class SchedulingWorld(Judge):
                 for offer in offers:
                     self.check_offer(offer)
                 self.ask(claims.Offered(offers, self.now_ns))
+            case words.OfferGang(offers=offers):
+                for offer in offers:
+                    self.check_offer(offer)
+                self.ask(claims.GangOffered(offers, self.now_ns))
+            case words.AssembleGang(stage=stage, attempts=attempts):
+                self.gangs.update(dict.fromkeys(attempts, attempts))
+                self.tell_gather(gather.Assembled(stage, attempts))
+            case words.DisbandGang(stage=stage):
+                self.tell_gather(gather.Disbanded(stage))
             case words.WithdrawOffers(tasks=tasks):
                 self.ask(claims.Withdrawn(tasks))
             case words.Reopen():
@@ -162,18 +198,24 @@ class SchedulingWorld(Judge):
                 pass  # for people
 
     def reopened(self, effect: words.Reopen) -> claims.Reopened:
+        if self.is_barrier(effect.task.stage):
+            self.reported_lost.add(effect.attempt)  # with its gang, though it may be there
         return claims.Reopened(effect.task, effect.attempt)
 
     # The program.
 
-    def submit(self, dataset: Dataset, wanted: Iterable[int], *, has_effects: bool, inline: bool) -> None:
+    def submit(
+        self, dataset: Dataset, wanted: Iterable[int], *, has_effects: bool, inline: bool, barrier: bool = False
+    ) -> None:
         job = JobId(len(self.actions) + 1)
         stage = StageId(RESULT_STAGES + job)
-        action = Action(job, dataset, stage, tuple(sorted(set(wanted))), has_effects, inline)
+        barrier = barrier and self.catalog.may_meet(dataset)
+        wanted = range(dataset.partitions) if barrier else sorted(set(wanted))
+        action = Action(job, dataset, stage, tuple(wanted), has_effects, inline, barrier)
         self.actions[job] = action
         specs = [self.catalog.spec(parent, self.kept) for parent in self.catalog.closure(dataset)]
         segments = dataset.segments(self.kept)
-        specs.append(StageSpec(stage, f"result {stage}", dataset.partitions, False, segments, has_effects))
+        specs.append(StageSpec(stage, f"result {stage}", dataset.partitions, False, segments, has_effects, barrier))
         for spec in specs:
             self.code[spec.id] = spec
         self.tell(words.JobSubmitted(job, tuple(specs), action.wanted, self.now_ns))
@@ -229,6 +271,8 @@ class SchedulingWorld(Judge):
                 self.reported(process, message)
             case Beat(attempt=attempt, ran_ns=ran_ns, progress=progress):
                 self.tell(words.AttemptProgressed(attempt, ran_ns, progress, now))
+            case Meets(attempt=attempt):
+                self.tell_gather(gather.Came(attempt, 1, "barrier", str(attempt)))
             case Evicted(operator=operator, partition=partition):
                 self.tell(words.CacheEvicted(process.id, operator, partition))
 
@@ -243,6 +287,7 @@ class SchedulingWorld(Judge):
                     self.send(worker, Uncache(operator))
             output = claims.Output(where, 1, report.inline, updates=report.updates, cached=cached)
             self.reports.setdefault(attempt, report)
+            self.tell_gather(gather.Departed(attempt))
             self.tell_claims(claims.CommitAsked(task, attempt, worker, output, 5 * MS, now))
             return
         self.tell_claims(claims.Ended(attempt, now))
@@ -275,6 +320,9 @@ class SchedulingWorld(Judge):
         self.unanswered.clear()
         self.tell(words.Rebuilt(self.now_ns))
 
+    def barriers(self) -> bool:
+        return bool(self.catalog.barriers) or any(action.barrier for action in self.actions.values())
+
     # A kind world.
 
     def turn_kind(self) -> None:
@@ -289,7 +337,7 @@ class SchedulingWorld(Judge):
         for process in self.processes.values():
             if not process.alive and not process.buried:
                 self.bury(process.id)
-        while len(self.living()) < 2:
+        while len(self.living()) < (GANG_MAX if self.barriers() else 2):
             self.join()
         self.loop()
 
@@ -322,6 +370,10 @@ class SchedulingWorld(Judge):
         assert not schedule.attempts
         assert not schedule.by_task
         assert not schedule.offered
+        assert not schedule.gangs
+        assert not schedule.together
+        assert not self.gather.gangs
+        assert not self.gather.member_of
         assert not schedule.delivering
         assert not schedule.jobs
         assert not table.alive
@@ -338,6 +390,7 @@ class SchedulingWorld(Judge):
         assert not schedule.lineage._cut_by
         if not self.rebuilt:  # a request to forget may have been lost
             assert not table.open
+            assert not table.gangs
             assert not table.closed
             assert not table.paces
             assert not self.reports

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from headrace.config import MS
-from tests.protocols.catalog import Catalog, catalogs
+from tests.protocols.catalog import Catalog, catalogs, put_barriers
 from tests.protocols.scheduling_parts import Process
 from tests.protocols.scheduling_walk import JOBS_MAX, WORKERS_MAX, come_to_an_end
 from tests.protocols.scheduling_world import SchedulingWorld
@@ -30,8 +30,10 @@ class HostileScheduling(RuleBasedStateMachine):
         assert self.world is not None
         return self.world
 
-    @initialize(catalog=catalogs(), workers=st.integers(1, 3), hosts=st.integers(1, 2))
-    def the_world_begins(self, catalog: Catalog, workers: int, hosts: int) -> None:
+    @initialize(data=st.data(), catalog=catalogs(), workers=st.integers(1, 3), hosts=st.integers(1, 2))
+    def the_world_begins(self, data: st.DataObject, catalog: Catalog, workers: int, hosts: int) -> None:
+        if data.draw(st.booleans()):
+            put_barriers(catalog, lambda: data.draw(st.booleans()))
         world = self.world = type(self).make_world(catalog)
         for _host in range(hosts):
             world.join()
@@ -105,11 +107,11 @@ class HostileScheduling(RuleBasedStateMachine):
     # What the program asks for.
 
     @precondition(lambda self: len(self.at.actions) < JOBS_MAX and self.at.usable())
-    @rule(data=st.data(), has_effects=st.booleans(), inline=st.booleans())
-    def a_job_is_submitted(self, data: st.DataObject, has_effects: bool, inline: bool) -> None:
+    @rule(data=st.data(), has_effects=st.booleans(), inline=st.booleans(), barrier=st.booleans())
+    def a_job_is_submitted(self, data: st.DataObject, has_effects: bool, inline: bool, barrier: bool) -> None:
         dataset = data.draw(st.sampled_from(self.at.usable()))
         wanted = data.draw(st.sets(st.integers(0, dataset.partitions - 1), min_size=1))
-        self.at.submit(dataset, wanted, has_effects=has_effects, inline=inline)
+        self.at.submit(dataset, wanted, has_effects=has_effects, inline=inline, barrier=barrier)
 
     @precondition(lambda self: any(not action.ended for action in self.at.actions.values()))
     @rule(data=st.data())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from headrace.dataset.methods.actions import Actions
 from headrace.dataset.methods.arranged import Arranged
+from headrace.dataset.methods.barriers import Barriers
 from headrace.dataset.methods.joined import Joined
 from headrace.dataset.methods.lineage import Lineage
 from headrace.dataset.methods.numbers import Numbers
@@ -30,7 +31,9 @@ T = TypeVar("T")
 SHOWN = 12  # operators of a lineage in a notebook
 
 
-class Dataset(Records[T], Arranged[T], Pairs[T], Joined[T], Ordered[T], Actions[T], Numbers[T], Saving[T], Lineage[T]):
+class Dataset(
+    Records[T], Arranged[T], Barriers[T], Pairs[T], Joined[T], Ordered[T], Actions[T], Numbers[T], Saving[T], Lineage[T]
+):
     """Records in partitions: what they are made of is known, so any part can be made again.
 
     Nothing is computed until an action (`collect`, `count`, `save_as_text_file`, ...) asks for it.  Names and meaning of all

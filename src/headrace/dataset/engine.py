@@ -25,6 +25,7 @@ from headrace.execute.shared import Accumulator
 from headrace.ids import Digest, JobId, OperatorId, StageId
 from headrace.loops.jobs import MESSAGE_BLOB_BYTES, JobHandle, JobRequest, StageCode
 from headrace.loops.session import Session
+from headrace.plan.barriers import check_gangs
 from headrace.plan.byvalue import ByValuePickler
 from headrace.plan.functions import PROTOCOL, Site, UserFunction, call_site, digest_of
 from headrace.plan.hashing import short
@@ -213,6 +214,7 @@ class Engine:
             codes, blobs = self._codes(stages)
             job = JobId(next(self._jobs))
             wanted = tuple(range(tip.partitions) if partitions is None else partitions)
+            check_gangs([stage.spec for stage in stages], wanted, self.config.workers)
             keep = [(operator, operator.inputs) for stage in stages for operator in stage.operators]
             request = JobRequest(job, name, str(call_site()), codes, blobs, wanted, keep)
             try:

@@ -31,11 +31,12 @@ def map_partitions(
     *,
     indexed: bool = False,
     preserves_partitioning: bool = False,
+    barrier: bool = False,
 ) -> Operator:
     """Apply a function to the iterator over each partition."""
     return engine.operator(
         name,
-        PerPartition(user_function(function, name), indexed),
+        PerPartition(user_function(function, name), indexed, barrier=barrier),
         (source,),
         partitions=source.partitions,
         partitioner=source.partitioner if preserves_partitioning else None,

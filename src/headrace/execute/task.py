@@ -44,7 +44,16 @@ from headrace.plan.operators import (
     Union,
     Zip,
 )
-from headrace.plan.stages import FileSink, Node, Program, RecordsSink, ShuffleSink, ValueSink, growing_structures
+from headrace.plan.stages import (
+    FileSink,
+    Node,
+    Program,
+    RecordsSink,
+    ShuffleSink,
+    ValueSink,
+    growing_structures,
+    made_together,
+)
 from headrace.ports import BlockLost, TaskPort
 
 UPDATES_BYTES_MAX = 4 << 20  # of one task: they travel in its report
@@ -85,6 +94,7 @@ class TaskBody:
         self._program, self._task, self._attempt, self._port = program, task, attempt, port
         self._current = Current(port, task, attempt, number, program.nodes[-1].partitions, properties)
         self._budget = max(SHARED_BYTES_MIN, port.task_bytes // growing_structures(program))
+        self._behind = made_together(program)
         self.flows: list[Flow] = []  # sources first: where an exception is looked for
 
     def run(self) -> Finished:
@@ -351,7 +361,16 @@ class TaskBody:
 
     # Through caches.
 
+    def _all_have(self, node: Node, partition: int) -> bool:
+        """Whether a kept partition may be used: where tasks meet, all take what is kept, or all make it together."""
+        if node.operator not in self._behind:
+            return True
+        mine = self._port.cached(node.operator, partition) is not None
+        return all(self._port.meet(f"what is kept of {node.name}", "kept" if mine else ""))
+
     def _kept(self, node: Node, partition: int) -> Flow:
+        if not self._all_have(node, partition):
+            return self._new(self._keep(node, partition), node)
         found = self._port.cached(node.operator, partition)
         if found is not None:
             return self._new((part.load() for part in split_frames(found)), node)

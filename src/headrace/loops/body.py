@@ -8,10 +8,11 @@ from typing import Any
 from msgspec import Struct
 
 from headrace.config import DataConfig, MemoryConfig
-from headrace.errors import UsageError
+from headrace.errors import BarrierBroken, UsageError
 from headrace.execute.shared import read_broadcast
 from headrace.ids import AttemptId, HostId, OperatorId, StageId, TaskId
 from headrace.loops.data import BlocksLost, DataPlane, Stream
+from headrace.loops.gangs import Meetings
 from headrace.loops.saving import Asked
 from headrace.plan.levels import StorageLevel
 from headrace.ports import (
@@ -19,6 +20,7 @@ from headrace.ports import (
     Bytes,
     CacheEntry,
     Files,
+    GangMember,
     Gate,
     PartSource,
     Phase,
@@ -58,6 +60,7 @@ class Machinery(Struct):
     tables: dict[StageId, Table]
     broadcasts: dict[str, Any]
     find_cached: Any  # asks who keeps a cached partition; gives addresses
+    meetings: Meetings
 
 
 class BodyPort:
@@ -219,6 +222,24 @@ class BodyPort:
     def kept(self) -> tuple[tuple[int, int], ...]:
         """The partitions that this attempt left in this worker's keeping."""
         return tuple(entry.key for entry in self._entries if entry.complete)
+
+    # Waiting for the tasks that run at once with this one.
+
+    @property
+    def gang(self) -> tuple[GangMember, ...]:
+        """Who runs at once with this task, itself included, by partition."""
+        return self._shared.meetings.gang(self._attempt)
+
+    def meet(self, call: str, message: str) -> tuple[str, ...]:
+        """Wait for all of them to make the same call; return what all said."""
+        self._shared.gate.confirm()
+        try:
+            said = self._shared.meetings.meet(self._attempt, call, message, lambda: self.cancelled)
+        except BarrierBroken as error:
+            self.asked.met((), str(error))
+            raise
+        self.asked.met(said)
+        return said
 
     # Writing.
 

@@ -16,6 +16,7 @@ from headrace.config import Config
 from headrace.ids import AttemptId, Digest, HostId, JobId, OperatorId, StageId, TaskId, WorkerId
 from headrace.loops.codes import Codes
 from headrace.loops.data import DataPlane
+from headrace.loops.gangs import Assembly
 from headrace.loops.jobs import JobHandle, StageCode, read_raised
 from headrace.loops.loop import Loop
 from headrace.loops.members import Member, epitaph, is_own_doing
@@ -28,6 +29,7 @@ from headrace.protocols.messages import (
     Beat,
     Blob,
     CacheHolders,
+    Came,
     CancelAttempts,
     Evicted,
     FindCached,
@@ -97,6 +99,8 @@ class Controller:
         self.results = Results(
             ports.clock, ports.files, self.layout, config.data, self.near, self.plane, self._schedule, self._free_on
         )
+        self.assembly = Assembly(self.loop, self._send, self._now)
+        self.assembly.wire()
         self._wire()
         ports.files.make_dirs(self.layout.host(HOME))
 
@@ -131,7 +135,7 @@ class Controller:
                 claims.Refused: lambda e: self._schedule(words.OutputRefused(e.attempt, e.worker, self._now())),
                 claims.TakeBack: lambda e: self._send(e.worker, GiveBack(e.attempts)),
             },
-            get_args(claims.Effect),
+            set(get_args(claims.Effect)) - Assembly.CARRIES_OUT,
         )
         loop.handle(
             {
@@ -151,7 +155,7 @@ class Controller:
                 words.Stalled: _for_watchers,
                 words.Note: _for_watchers,
             },
-            get_args(words.Effect),
+            set(get_args(words.Effect)) - Assembly.CARRIES_OUT,
         )
         self.plane.wire()
 
@@ -284,6 +288,8 @@ class Controller:
                 keepers = self.scheduler.lineage.keepers(OperatorId(operator), partition)
                 addresses = tuple(self.members[w].address for w in keepers if w in self.members and w != member.id)
                 self._send(member.id, CacheHolders(operator, partition, addresses))
+            case Came():
+                self.assembly.came(message)
             case Evicted(cached=cached):
                 for operator, partition in cached:
                     self._schedule(words.CacheEvicted(member.id, OperatorId(operator), partition))
@@ -332,6 +338,7 @@ class Controller:
             cached,
         )
         self.results.reported(attempt, report, member.host)
+        self.assembly.departed(attempt)
         self.loop.tell("claims", claims.CommitAsked(task, attempt, member.id, output, report.ran_ns, now))
 
     def _supply(self, member: Member, blobs: tuple[str, ...], outputs: tuple[tuple[int, int], ...]) -> None:

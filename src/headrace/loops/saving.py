@@ -20,6 +20,7 @@ from headrace.store.layout import capsule_name
 if TYPE_CHECKING:
     from headrace.loops.body import BodyPort, Machinery
 
+MEETING_BYTES, MEETINGS_BYTES_MAX = 100, 8 << 20  # what the note of one takes at least, and all of an attempt at most
 CODE = "blob-"  # what blocks of the program's store that hold code are called
 
 
@@ -29,6 +30,14 @@ class Asked(Struct):
     parts: list[tuple[StageId, int]] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
     cached: list[tuple[OperatorId, int, bool]] = field(default_factory=list)  # and whether anybody had it
+    meetings: list[tuple[tuple[str, ...], str]] = field(default_factory=list)  # what all said, or why they did not meet
+    meetings_bytes: int = 0
+
+    def met(self, said: tuple[str, ...], error: str = "") -> None:
+        """Note a meeting with other tasks, as long as they do not come to too much."""
+        self.meetings_bytes += MEETING_BYTES + sum(map(len, said))
+        if self.meetings_bytes <= MEETINGS_BYTES_MAX:
+            self.meetings.append((said, error))
 
 
 class Attempted(Struct, frozen=True):
@@ -105,6 +114,8 @@ def _index(
 ) -> Index:
     """Copy everything into a capsule, and say what it is."""
     task = attempted.task
+    if asked.meetings_bytes > MEETINGS_BYTES_MAX:
+        raise TooLarge
     return Index(
         attempted.job,
         task.stage,
@@ -135,6 +146,8 @@ def _index(
             CacheAsked(operator, partition, writer.add(_still(port, operator, partition)) if found else None)
             for operator, partition, found in asked.cached
         ),
+        tuple((member.worker, member.host) for member in port.gang),
+        tuple(asked.meetings),
     )
 
 

@@ -17,6 +17,7 @@ from headrace.execute.task import Finished, TaskBody
 from headrace.ids import AttemptId, Digest, HostId, OperatorId, StageId, TaskId, WorkerId
 from headrace.loops.body import BodyPort, Machinery, Table
 from headrace.loops.data import DataPlane
+from headrace.loops.gangs import Meetings
 from headrace.loops.loop import Loop
 from headrace.loops.saving import Attempted, Saved, Saving
 from headrace.plan.stages import Program, load_program
@@ -30,11 +31,13 @@ from headrace.protocols.messages import (
     Evicted,
     FindCached,
     Free,
+    Gang,
     GiveBack,
     Hello,
     Lack,
     Locate,
     Message,
+    Met,
     Need,
     Outputs,
     Piece,
@@ -137,6 +140,7 @@ class WorkerLoop:
         self.cache = Cache(memory.cache_bytes, ports.files, self.layout.own(host, worker_id))
         self.reader = BlockReader(ports.files, self.layout, host, self.cache)
         self.plane = DataPlane(self.loop, ports.clock, ports.network, self.reader, config.data, self._locate)
+        self.meetings = Meetings(ports.gate, self.send, ports.clock.now_ns)
         self.shared = Machinery(
             ports.files,
             self.layout,
@@ -153,6 +157,7 @@ class WorkerLoop:
             {},
             {},
             self._find_cached,
+            self.meetings,
         )
         self.saving = Saving(self.shared)
         self._wire()
@@ -221,6 +226,10 @@ class WorkerLoop:
                 self._blob(Digest(digest), main, data)
             case Outputs():
                 self._outputs(message)
+            case Gang():
+                self.meetings.expect(message)
+            case Met():
+                self.meetings.told(message)
             case CancelAttempts(attempts=attempts):
                 self.loop.tell("worker", worker.CalledOff(tuple(map(AttemptId, attempts))))
             case GiveBack(attempts=attempts):
@@ -250,6 +259,7 @@ class WorkerLoop:
         self.loop.tell("worker", worker.Ticked(now))
         self.loop.tell("commit", commit.Ticked(now))
         self.plane.tick(now)
+        self.meetings.tick(now)
         if self.program_peer is not None and not self.retired:
             self.beat(now)
 
@@ -498,6 +508,7 @@ class WorkerLoop:
 
     def _interrupt(self, effect: worker.Interrupt) -> None:
         self.attempts[effect.attempt].port.cancelled = True
+        self.meetings.wake(effect.attempt)
 
     # Ends.
 
@@ -518,6 +529,7 @@ class WorkerLoop:
 
     def _drop_report(self, effect: commit.DropReport) -> None:
         self.attempts.pop(effect.attempt, None)
+        self.meetings.forget(effect.attempt)
 
     def _discard(self, effect: commit.Discard) -> None:
         state = self.attempts.get(effect.attempt)

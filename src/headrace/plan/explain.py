@@ -42,7 +42,7 @@ def explain(stages: list[Stage], *, finished: Collection[StageId] = (), copies: 
 def _stage(stage: Stage, finished: bool, copies: bool) -> Iterator[str]:
     spec = stage.spec
     kind = "map" if spec.is_map else "result"
-    tasks = "1 task" if spec.partitions == 1 else f"{spec.partitions} tasks"
+    tasks = "1 task" if spec.partitions == 1 else f"{spec.partitions} tasks{' at once' * spec.barrier}"
     state = "; finished: reused" if finished else ""
     yield f"stage {spec.id} ({kind}, {tasks}{state})"
     shown = _chains(stage.operators)

@@ -87,12 +87,14 @@ class PerPartition(Struct, frozen=True):
     Attributes:
         indexed: the function takes the partition's number first.
         has_effects: it does something besides returning, so no copy of a task may run beside another.
+        barrier: it is called for all partitions at once, and its calls may meet.
 
     """
 
     function: UserFunction
     indexed: bool = False
     has_effects: bool = False
+    barrier: bool = False
 
 
 class Union(Struct, frozen=True):

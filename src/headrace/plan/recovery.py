@@ -63,6 +63,8 @@ def protection(stage: Stage, *, copies: bool) -> Protection:
 
     """
     rerun = cell("task", "re-run")
+    if stage.spec.barrier:
+        return Protection((rerun,), "its tasks run at once and meet: if one is lost, all are re-run, and none is copied")
     if stage.spec.has_effects:
         return Protection((rerun,), "its functions have effects, so a task is re-run if lost but never copied")
     if not copies:

@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from headrace.ids import Digest, OperatorId, StageId
+from headrace.plan.barriers import behind_barriers, check_shape
 from headrace.plan.formats import Format
 from headrace.plan.functions import PROTOCOL, Site, UserFunction
 from headrace.plan.levels import StorageLevel
@@ -148,6 +149,7 @@ class StageSpec(Struct, frozen=True):
     Attributes:
         is_map: its output is a shuffle, which stays; otherwise its output goes to the program.
         has_effects: its functions do something besides returning, so no copy of a task may run beside another.
+        barrier: its tasks run all at once or not at all, and only the outputs of tasks that ran together count together.
 
     """
 
@@ -157,6 +159,7 @@ class StageSpec(Struct, frozen=True):
     is_map: bool
     segments: tuple[Segment, ...]
     has_effects: bool = False
+    barrier: bool = False
 
 
 class Stage(Struct, frozen=True):
@@ -302,7 +305,11 @@ def _stage(
     is_map = isinstance(sink, ShuffleSink)
     effects = has_effects or any(map(_has_effects, builder.operators))
     label = name if tip.title is None else f"{name} of {tip.title}"
-    spec = StageSpec(stage, label, tip.partitions, is_map, segments(tip, builder.cached), effects)
+    behind = behind_barriers(builder.operators)
+    if behind:
+        check_shape(builder.operators, behind)
+    cached = builder.cached - behind if behind else builder.cached  # of tasks that meet all use what is kept, or none
+    spec = StageSpec(stage, label, tip.partitions, is_map, segments(tip, cached), effects, bool(behind))
     partitioner = sink.partitioner if isinstance(sink, ShuffleSink) else None
     return Stage(spec, Program(tuple(builder.nodes), sink), tuple(builder.operators), partitioner)
 
@@ -461,3 +468,12 @@ def growing_structures(program: Program) -> int:
     """Count the tables, sorts and buffers that a task of this program fills at once: they share its budget."""
     merges = sum(isinstance(node.body, Merge | CoGroup | Join | Cross | SortWithin) for node in program.nodes)
     return max(1, merges + isinstance(program.sink, ShuffleSink))
+
+
+def made_together(program: Program) -> frozenset[OperatorId]:
+    """List the operators of a program that are made by tasks which meet: barriers, and what stands on them."""
+    found: set[int] = set()
+    for place, node in enumerate(program.nodes):
+        if (isinstance(node.body, PerPartition) and node.body.barrier) or not found.isdisjoint(node.inputs):
+            found.add(place)
+    return frozenset(program.nodes[place].operator for place in found)

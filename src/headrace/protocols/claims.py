@@ -7,6 +7,10 @@ server, workers claim from the same table for themselves.
 
 Tasks that end in microseconds would leave their worker waiting for the next most of the time, so a worker may hold several
 claims, as many as keep it busy for a few milliseconds; what it has not begun is taken back when another worker has nothing.
+
+Tasks that must run at once, a gang, are claimed all or none, by workers with nothing else to do.  So that there will be
+enough of them, nothing is claimed that comes after the first gang that waits: the workers run dry until it fits.  Only the
+first gang is waited for, so two never hold half of the workers each; and what comes before it is claimed as ever.
 """
 
 from __future__ import annotations
@@ -103,8 +107,15 @@ class Offered(Struct, frozen=True):
     now_ns: int
 
 
+class GangOffered(Struct, frozen=True):
+    """These, the tasks of one stage, may be claimed, all of them at once."""
+
+    offers: tuple[Offer, ...]
+    now_ns: int
+
+
 class Withdrawn(Struct, frozen=True):
-    """Nobody may claim these any more; whoever did, keeps the claim."""
+    """Nobody may claim these any more, nor the gangs that they belong to; whoever did, keeps the claim."""
 
     tasks: tuple[TaskId, ...]
 
@@ -146,7 +157,20 @@ class Ticked(Struct, frozen=True):
     now_ns: int
 
 
-Event = Joined | Left | Suspected | Trusted | Offered | Withdrawn | Reopened | CommitAsked | Ended | StageOver | Ticked
+Event = (
+    Joined
+    | Left
+    | Suspected
+    | Trusted
+    | Offered
+    | GangOffered
+    | Withdrawn
+    | Reopened
+    | CommitAsked
+    | Ended
+    | StageOver
+    | Ticked
+)
 
 
 # What it answers.
@@ -161,6 +185,12 @@ class Claimed(Struct, frozen=True):
     host: HostId
     copy: bool
     now_ns: int
+
+
+class GangClaimed(Struct, frozen=True):
+    """So many workers have the tasks of a gang, one each."""
+
+    members: tuple[Claimed, ...]
 
 
 class Committed(Struct, frozen=True):
@@ -195,7 +225,10 @@ class TakeBack(Struct, frozen=True):
     attempts: tuple[AttemptId, ...]
 
 
-Effect = Claimed | Committed | Kept | Refused | TakeBack
+Effect = Claimed | GangClaimed | Committed | Kept | Refused | TakeBack
+
+
+Key = tuple[JobId, StageId]  # what is lower comes first
 
 
 class _Worker(Struct):
@@ -204,6 +237,7 @@ class _Worker(Struct):
     busy_since_ns: int = 0
     asked_back: bool = False
     suspect: bool = False
+    in_gang: bool = False  # what it holds is one task of a gang, and it takes nothing beside
 
 
 class _Pace(Struct):
@@ -236,9 +270,10 @@ class Claims:
         self.paces: dict[StageId, _Pace] = {}
         self.named = 0
         # Offers by how they are looked for; entries whose offer is gone are passed over.
-        self._queues: dict[tuple[JobId, StageId], deque[TaskId]] = {}
+        self._queues: dict[Key, deque[TaskId]] = {}
         self._near: dict[str, deque[TaskId]] = {}  # by worker and by host
         self._copies: deque[TaskId] = deque()
+        self.gangs: dict[Key, tuple[Offer, ...]] = {}
 
     def step(self, event: Event) -> list[Effect]:
         """Take one event."""
@@ -252,10 +287,14 @@ class Claims:
                 for offer in offers:
                     self._enter(offer)
                 return self._claim_all(now)
+            case GangOffered(offers=offers, now_ns=now):
+                self.gangs[offers[0].job, offers[0].task.stage] = offers
+                return self._claim_all(now)
             case Withdrawn(tasks=tasks):
                 for task in tasks:
                     self.open.pop(task, None)
-                return []
+                self._forget_gangs({task.stage for task in tasks})
+                return []  # who was kept free for a gang claims something else when time has passed
             case Reopened(task=task, attempt=attempt):
                 if self.closed.get(task) == attempt:
                     del self.closed[task]
@@ -291,57 +330,73 @@ class Claims:
     def _forget(self, stage: StageId) -> None:
         self.closed = {task: by for task, by in self.closed.items() if task.stage != stage}
         self.paces.pop(stage, None)
+        self._forget_gangs({stage})
         for key in [key for key in self._queues if key[1] == stage]:
             for task in self._queues.pop(key):
                 self.open.pop(task, None)
+
+    def _forget_gangs(self, stages: set[StageId]) -> None:
+        for key in [key for key in self.gangs if key[1] in stages]:
+            del self.gangs[key]
 
     # Claims.
 
     def _claim_all(self, now_ns: int) -> list[Effect]:
         """Let workers claim in turn, those with the fewest claims first, until nobody takes any more."""
         effects: list[Effect] = []
-        if not self.open:
-            return effects
-        waiting = sorted(self.workers, key=lambda worker: (len(self.workers[worker].held), worker))
-        while waiting:
-            waiting = [worker for worker in waiting if self._claim_one(worker, now_ns, effects)]
+        while self.open or self.gangs:
+            limit = self._first_gang()
+            waiting = sorted(self.workers, key=lambda worker: (len(self.workers[worker].held), worker))
+            while waiting:
+                waiting = [worker for worker in waiting if self._claim_one(worker, now_ns, effects, limit)]
+            if limit is None or not self._claim_gang(limit, now_ns, effects):
+                break
         return effects
 
     def _claim(self, worker: WorkerId, now_ns: int) -> list[Effect]:
+        if self.gangs:
+            return self._claim_all(now_ns)
         effects: list[Effect] = []
         while self.open and self._claim_one(worker, now_ns, effects):
             pass
         return effects
 
-    def _claim_one(self, worker: WorkerId, now_ns: int, effects: list[Effect]) -> bool:
+    def _claim_one(self, worker: WorkerId, now_ns: int, effects: list[Effect], limit: Key | None = None) -> bool:
         state = self.workers.get(worker)
-        if state is None or state.suspect:
+        if state is None or state.suspect or state.in_gang:
             return False
-        task = self._pick(worker, state)
+        task = self._pick(worker, state, limit)
         if task is None:
             return False
-        offer = self.open.pop(task)
+        effects.append(self._name(worker, self.open.pop(task), now_ns))
+        return True
+
+    def _name(self, worker: WorkerId, offer: Offer, now_ns: int) -> Claimed:
+        """Make an attempt of an offer."""
+        state = self.workers[worker]
         self.named += 1
         attempt = AttemptId(self.named)
-        self.alive[attempt] = (task, worker)
+        self.alive[attempt] = (offer.task, worker)
         if not state.held:
             state.busy_since_ns = now_ns
         state.held.append(attempt)
-        effects.append(Claimed(task, attempt, worker, state.host, offer.copy, now_ns))
-        return True
+        return Claimed(offer.task, attempt, worker, state.host, offer.copy, now_ns)
 
-    def _pick(self, worker: WorkerId, state: _Worker) -> TaskId | None:
-        for near in (worker, state.host):
+    def _pick(self, worker: WorkerId, state: _Worker, limit: Key | None) -> TaskId | None:
+        """Choose what a worker claims next: only what comes before a limit, if there is one."""
+        for near in (worker, state.host) if limit is None else ():
             task = self._first(self._near.get(near), worker, state)
             if task is not None:
                 return task
         for key in sorted(self._queues):
+            if limit is not None and key > limit:
+                return None
             task = self._first(self._queues[key], worker, state)
             if task is not None:
                 return task
             if not self._queues[key]:
                 del self._queues[key]
-        return None if state.held else self._first(self._copies, worker, state, copies=True)
+        return None if state.held or limit is not None else self._first(self._copies, worker, state, copies=True)
 
     def _first(
         self, queue: deque[TaskId] | None, worker: WorkerId, state: _Worker, *, copies: bool = False
@@ -370,6 +425,32 @@ class Claims:
         ahead = pace.ahead() if pace else 1
         return max(1, min(ahead, -(-len(self.open) // max(1, len(self.workers))))) if ahead > 1 else 1
 
+    # Gangs.
+
+    def _first_gang(self) -> Key | None:
+        """Find the gang that workers are kept free for: the first for which there are enough of them at all."""
+        usable = sum(not state.suspect for state in self.workers.values())
+        return min((key for key, offers in self.gangs.items() if len(offers) <= usable), default=None)
+
+    def _claim_gang(self, key: Key, now_ns: int, effects: list[Effect]) -> bool:
+        idle = [worker for worker, state in sorted(self.workers.items()) if not state.held and not state.suspect]
+        if len(idle) < len(self.gangs[key]):
+            return False
+        offers = self.gangs.pop(key)
+        chosen: dict[TaskId, WorkerId] = {}
+        for offer in offers:  # those that would rather be somewhere first
+            if near := [worker for worker in idle if worker in offer.workers]:
+                chosen[offer.task] = near[0]
+                idle.remove(near[0])
+        for offer in offers:
+            if offer.task not in chosen:
+                chosen[offer.task] = idle.pop(0)
+        members = tuple(self._name(chosen[offer.task], offer, now_ns) for offer in offers)
+        for member in members:
+            self.workers[member.worker].in_gang = True
+        effects.append(GangClaimed(members))
+        return True
+
     def _take_back(self, now_ns: int) -> list[Effect]:
         """Where somebody has nothing to do, ask those who have been busy for long for what they have not begun."""
         idle = sum(not state.held and not state.suspect for state in self.workers.values())
@@ -392,6 +473,7 @@ class Claims:
         worker = found[1]
         state = self.workers[worker]
         state.held.remove(attempt)
+        state.in_gang = False
         state.busy_since_ns = now_ns
         state.asked_back = False
         return worker

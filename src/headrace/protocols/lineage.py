@@ -141,6 +141,14 @@ class Lineage:
         stage.ready.discard(partition)
         return self._anew() if held else Change()
 
+    def redo(self, job: JobId) -> Change:
+        """The program must have all partitions of a barrier stage again: those that it has go with one that is lost."""
+        result = self._jobs[job][0]
+        missing = set(range(self._stages[result].spec.partitions))
+        self._jobs[job] = (result, missing)
+        self._want([(result, p) for p in sorted(missing)])
+        return Change(need=tuple(_tasks(self._stages[result], sorted(self._stages[result].ready))))
+
     def cached(self, operator: OperatorId, partition: int, worker: WorkerId) -> Change:
         """A worker keeps a cached partition; tasks that had waited for what it was made of may run now."""
         self._cached.setdefault((operator, partition), set()).add(worker)
@@ -381,7 +389,9 @@ class Lineage:
     def _lose(self, losses: Iterable[tuple[_Stage, list[int]]]) -> Change:
         touched: list[_Stage] = []
         lost: list[tuple[TaskId, AttemptId]] = []
-        for stage, partitions in losses:
+        for stage, gone in losses:
+            # Outputs of a barrier stage count together or not at all.
+            partitions = list(stage.outputs) if gone and stage.spec.barrier else gone
             for partition in sorted(partitions):
                 lost.append((TaskId(stage.spec.id, partition), stage.outputs.pop(partition).attempt))
             if partitions:

@@ -57,6 +57,23 @@ class Outputs(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fie
     places: bytes
 
 
+class Gang(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """An attempt that is to come runs at once with others: their workers and hosts, its own included, by partition."""
+
+    attempt: int
+    workers: tuple[str, ...]
+    hosts: tuple[str, ...]
+
+
+class Met(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """The answer to `Came`: what all said, by partition; or why they will not meet."""
+
+    attempt: int
+    meeting: int
+    messages: tuple[str, ...]
+    error: str
+
+
 class CancelAttempts(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
     """Stop these attempts, whether they wait, run or have not come."""
 
@@ -173,6 +190,21 @@ class Report(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fiel
     raised: bytes
 
 
+class Came(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """A task waits for those that run at once with it.  Sent again until it is answered.
+
+    Attributes:
+        meeting: counted from 1 by each attempt.
+        call: what it called, for people and to be compared; `message` is what it has to say.
+
+    """
+
+    attempt: int
+    meeting: int
+    call: str
+    message: str
+
+
 class Locate(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
     """Ask who serves a host's blocks; not whoever is at `avoid`, if there is a choice."""
 
@@ -232,6 +264,8 @@ Message = (
     Run
     | Blob
     | Outputs
+    | Gang
+    | Met
     | CancelAttempts
     | GiveBack
     | Settled
@@ -243,6 +277,7 @@ Message = (
     | Beat
     | Need
     | Report
+    | Came
     | Locate
     | FindCached
     | Evicted

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from headrace.ids import JobId
 from headrace.protocols.claims import Offer
-from headrace.protocols.schedule_state import Attempt, State
+from headrace.protocols.gangs import Gangs
+from headrace.protocols.schedule_state import Attempt
 from headrace.protocols.schedule_words import Effect, KillWorker, MakeOffers, Note, Stalled
 from headrace.protocols.speculate import Running, pick_backups
 
 
-class Oversight(State):
+class Oversight(Gangs):
     """The part of the schedule machine that looks at the clock."""
 
     def _ticked(self, now_ns: int) -> list[Effect]:
@@ -74,7 +75,8 @@ class Oversight(State):
     def _may_copy(self, state: Attempt) -> bool:
         spec = self.lineage.stage(state.task.stage)
         begun = state.heard_ns > 0 or state.worker in self.suspects
-        return spec is not None and not spec.has_effects and begun and self.lineage.is_ready(state.task)
+        alone = spec is None or spec.has_effects or spec.barrier
+        return not alone and begun and self.lineage.is_ready(state.task)
 
     def _waits(self, now_ns: int) -> list[str]:
         """Say what is waited for, for people."""
@@ -89,6 +91,11 @@ class Oversight(State):
                 else "has not begun"
             )
             waits.append(f"task {state.task}: attempt {attempt} on {state.worker}{silent} {ran}")
+        for stage, gang in sorted(self.gangs.items()):
+            if gang.waiting:
+                late = [p for p, attempt in enumerate(gang.members) if attempt not in gang.waiting]
+                some = ", ".join(f"{stage}.{p}" for p in late[:8]) + (", ..." if len(late) > 8 else "")
+                waits.append(f"stage {stage}: {len(gang.waiting)} tasks wait at barrier {gang.met + 1} for {some}")
         if self.offered:
             some = ", ".join(str(task) for task in sorted(self.offered)[:8])
             waits.append(f"offered and not claimed: {some}{', ...' if len(self.offered) > 8 else ''}")

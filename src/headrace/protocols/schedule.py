@@ -15,11 +15,9 @@ section 3.3.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable
 from typing import Literal
 
 from headrace.ids import AttemptId, HostId, JobId, OperatorId, StageId, TaskId
-from headrace.protocols.claims import Offer
 from headrace.protocols.lineage import Change
 from headrace.protocols.oversight import Oversight
 from headrace.protocols.schedule_state import Attempt, Delivery, Job
@@ -35,17 +33,19 @@ from headrace.protocols.schedule_words import (
     CountUpdates,
     DatasetUncached,
     Deliver,
+    DisbandGang,
     Effect,
     EndStage,
     Event,
     FailJob,
     FinishJob,
     FreeShuffle,
+    GangClaimed,
+    GangStands,
     HostGone,
     JobCancelled,
     JobSubmitted,
     Launch,
-    MakeOffers,
     Note,
     NoWorkers,
     OutputCommitted,
@@ -59,7 +59,6 @@ from headrace.protocols.schedule_words import (
     ShuffleReleased,
     StagesReplanned,
     Ticked,
-    WithdrawOffers,
     WorkerGone,
     WorkerJoined,
     WorkerSuspected,
@@ -74,7 +73,7 @@ class Schedule(Oversight):
         """Whether an event is to be written down before it is taken: a machine that is rebuilt must be told it."""
         if isinstance(event, AttemptProgressed):
             attempt = self.attempts.get(event.attempt)
-            return attempt is not None and self.troubles.would_forgive(attempt.task, event.progress)
+            return attempt is not None and self.troubles.would_forgive(self._blamed(attempt.task), event.progress)
         return not isinstance(event, NOT_JOURNALED)
 
     def step(self, event: Event) -> list[Effect]:
@@ -88,8 +87,13 @@ class Schedule(Oversight):
                 return self._progressed(event)
             case JobSubmitted():
                 return self._submitted(event)
+            case GangClaimed():
+                return self._gang_claimed(event)
+            case GangStands():
+                return self._gang_stands(event)
             case OutputKept(attempt=attempt, worker=worker):
-                return [Settle(attempt, worker, kept=True)]
+                waits = any(attempt in gang.done for gang in self.gangs.values())  # for the others of its gang
+                return [] if waits else [Settle(attempt, worker, kept=True)]
             case OutputRefused(attempt=attempt, worker=worker, now_ns=now):
                 return [*self._ended(attempt, now), Settle(attempt, worker, kept=False)]
             case AttemptFailed():
@@ -173,6 +177,7 @@ class Schedule(Oversight):
     def _end_stage(self, stage: StageId) -> list[Effect]:
         """Forget what is known of a stage's tasks."""
         self.troubles.forget(stage)
+        self.together.pop(stage, None)
         self.finished_ns.pop(stage, None)
         for task in [task for task in self.reopened if task.stage == stage]:
             del self.reopened[task]
@@ -193,54 +198,13 @@ class Schedule(Oversight):
                     freed = True
         return effects
 
-    # Offers.
-
-    def _follow(self, change: Change) -> list[Effect]:
-        """Do what the lineage says."""
-        effects: list[Effect] = [self._reopen(task, attempt) for task, attempt in change.lost]
-        if change.lost:
-            stages = ", ".join(str(task) for task, _ in change.lost[:8]) + (", ..." if len(change.lost) > 8 else "")
-            effects.append(Note("lost outputs", None, None, f"{len(change.lost)} map outputs are gone: {stages}"))
-        effects += self._withdraw(task for task in (*change.hold, *change.drop) if task in self.offered)
-        return effects + self._offer(change.need)
-
     def _follow_to_the_end(self, change: Change, because: str, now_ns: int) -> list[Effect]:
         """The same where something was achieved: what nobody needs any more is not waited for, either."""
         effects = self._follow(change)
         for task in change.drop:
             effects += self._cancel_all(task, because, now_ns)
-            self.troubles.committed(task)  # a later job that needs it begins anew
+            self.troubles.committed(self._blamed(task))  # a later job that needs it begins anew
         return effects
-
-    def _reopen(self, task: TaskId, attempt: AttemptId) -> Reopen:
-        self.reopened[task] = attempt
-        return Reopen(task, attempt)
-
-    def _withdraw(self, tasks: Iterable[TaskId]) -> list[Effect]:
-        back = tuple(tasks)
-        for task in back:
-            self.offered.pop(task, None)
-        return [WithdrawOffers(back)] if back else []
-
-    def _offer(self, tasks: Iterable[TaskId]) -> list[Effect]:
-        """Offer tasks that are ready, unless somebody is at them."""
-        offers: list[Offer] = []
-        copies: list[TaskId] = []  # on offer as copies of attempts that have ended meanwhile
-        jobs: dict[StageId, JobId] = {}
-        for task in tasks:
-            as_copy = self.offered.get(task)
-            if as_copy is False or not self.lineage.is_ready(task) or self._is_attempted(task):
-                continue
-            if task in self.delivering:
-                continue
-            if as_copy:
-                copies.append(task)
-            if task.stage not in jobs:
-                jobs[task.stage] = min(self.lineage.jobs_of(task.stage), default=JobId(0))
-            offers.append(Offer(task, jobs[task.stage], workers=self.lineage.holders(task)))
-        effects = self._withdraw(copies)
-        self.offered.update((offer.task, False) for offer in offers)
-        return [*effects, MakeOffers(tuple(offers))] if offers else effects
 
     # Attempts.
 
@@ -273,7 +237,7 @@ class Schedule(Oversight):
             self.moved_ns = event.now_ns
         attempt.ran_ns, attempt.heard_ns = max(attempt.ran_ns, event.ran_ns), event.now_ns
         attempt.progress = max(attempt.progress, event.progress)
-        self.troubles.progressed(attempt.task, attempt.progress)
+        self.troubles.progressed(self._blamed(attempt.task), attempt.progress)
         return []
 
     def _committed(self, event: OutputCommitted) -> list[Effect]:
@@ -284,13 +248,17 @@ class Schedule(Oversight):
         spec = self.lineage.stage(task.stage)
         if spec is None:  # nobody can need it any more
             return [EndStage(task.stage), *self._ended(event.attempt, event.now_ns), discard]
+        if self._in_gang(task.stage, event.attempt):
+            counting = self._done_in_gang(event)
+            over: list[Effect] = [DisbandGang(task.stage)] if counting else []
+            return over + [effect for one in counting for effect in self._committed(one)]
         if attempt is None or attempt.doomed:  # lost, by our account, with its worker or its host's disk
             reopen = self._reopen(task, event.attempt)
             again = self._withdraw([task] if task in self.offered else [])  # its commit took the offer off the table
             return [reopen, *again, *self._ended(event.attempt, event.now_ns), *self._offer([task]), discard]
         effects: list[Effect] = []
         self._forget(event.attempt)
-        self.troubles.committed(task)
+        self.troubles.committed(self._blamed(task))
         self.offered.pop(task, None)
         self.reopened.pop(task, None)
         insort(self.finished_ns.setdefault(task.stage, []), event.ran_ns)
@@ -350,6 +318,8 @@ class Schedule(Oversight):
         self.jobs[self.lineage.jobs_of(task.stage)[0]].result_bytes -= delivery.size
         note = Note("result lost", task, event.attempt, event.how)
         failing = self._count_loss(task, event.attempt, event.how, event.now_ns)
+        if task.stage in self.together:
+            return [note, *failing, *self._together_again(task.stage)]
         return [note, self._reopen(task, event.attempt), *failing, *self._offer([task])]
 
     def _failed(self, event: AttemptFailed) -> list[Effect]:
@@ -373,15 +343,15 @@ class Schedule(Oversight):
         return effects + self._ended(event.attempt, event.now_ns)
 
     def _count_failure(self, task: TaskId, attempt: AttemptId, how: str, now_ns: int) -> list[Effect]:
-        why = self.troubles.failed(task, attempt, how)
+        why = self.troubles.failed(self._blamed(task), attempt, how)
         return [Note("rerun", task, attempt, how)] if why is None else self._give_up(task, "failed", why, now_ns)
 
     def _count_loss(self, task: TaskId, attempt: AttemptId, how: str, now_ns: int) -> list[Effect]:
-        why = self.troubles.lost(task, attempt, how)
+        why = self.troubles.lost(self._blamed(task), attempt, how)
         return [Note("attempt lost", task, attempt, how)] if why is None else self._give_up(task, "lost", why, now_ns)
 
     def _give_up(self, task: TaskId, kind: Literal["failed", "lost"], why: str, now_ns: int) -> list[Effect]:
-        trouble = self.troubles.take(task)
+        trouble = self.troubles.take(self._blamed(task))
         effects: list[Effect] = []
         for job in self.lineage.needed_by(task):
             failure = FailJob(job, kind, why, task, trouble.last, tuple(trouble.history))
@@ -393,9 +363,11 @@ class Schedule(Oversight):
         state = self.attempts.get(attempt)
         if state is None:
             return []  # known already
+        in_gang = self._in_gang(state.task.stage, attempt)
         self._forget(attempt)
         self.moved_ns = now_ns
-        return self._offer([state.task]) + self._release()
+        broken = self._break(state.task.stage, "another task of its stage must run again", now_ns) if in_gang else []
+        return broken + self._offer([state.task]) + self._release()
 
     # Workers and hosts.
 
@@ -406,8 +378,8 @@ class Schedule(Oversight):
         effects = self._follow(self.lineage.worker_lost(event.worker))  # first: what is offered must not count on it
         mine = sorted(attempt for attempt, state in self.attempts.items() if state.worker == event.worker)
         for attempt in mine:
-            state = self.attempts[attempt]
-            if state.cancelled_ns is not None:
+            state = self.attempts.get(attempt)
+            if state is None or state.cancelled_ns is not None:
                 pass  # it was to end anyway
             elif attempt == event.culprit:
                 effects += self._count_failure(state.task, attempt, event.how, event.now_ns)
@@ -424,7 +396,11 @@ class Schedule(Oversight):
         for state in self.attempts.values():
             if state.host == host:
                 state.doomed = True
-        return self._follow(self.lineage.host_lost(host))
+        effects = self._follow(self.lineage.host_lost(host))
+        for stage, gang in sorted(self.gangs.items()):
+            if any(self.attempts[attempt].doomed for attempt in gang.members):
+                effects += self._break(stage, "the host of another task of its stage is lost", now_ns)
+        return effects
 
     def _rebuilt(self, now_ns: int) -> list[Effect]:
         """Ask again for everything that may have been asked for in vain."""
@@ -434,6 +410,7 @@ class Schedule(Oversight):
         self.offered.clear()
         effects += self._withdraw(ready)  # as copies, perhaps
         effects += self._offer(ready)
+        effects += [self._assemble(stage, gang) for stage, gang in sorted(self.gangs.items())]
         for attempt, state in sorted(self.attempts.items()):
             if state.cancelled_ns is None:
                 effects.append(Launch(state.task, attempt, state.worker, state.copy))

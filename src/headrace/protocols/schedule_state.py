@@ -7,8 +7,8 @@ from msgspec import Struct, field
 from headrace.config import ScheduleConfig, SpeculateConfig
 from headrace.ids import AttemptId, HostId, JobId, StageId, TaskId, WorkerId
 from headrace.protocols.lineage import Lineage
-from headrace.protocols.schedule_words import Cancel, Effect
-from headrace.protocols.trouble import Troubles
+from headrace.protocols.schedule_words import Cancel, Effect, OutputCommitted
+from headrace.protocols.trouble import WHOLE, Troubles
 
 
 class Attempt(Struct):
@@ -39,6 +39,21 @@ class Job(Struct):
     counted: set[TaskId] = field(default_factory=set)  # tasks whose contributions to accumulators were added
 
 
+class Gang(Struct):
+    """The attempts at a barrier stage that run at once, one for each partition, none of which is called off.
+
+    Attributes:
+        done: those that have ended well; they count when all have.
+        met, waiting: how often they have met, and who waits for the others, as last heard.
+
+    """
+
+    members: tuple[AttemptId, ...]
+    done: dict[AttemptId, OutputCommitted] = field(default_factory=dict)
+    met: int = 0
+    waiting: tuple[AttemptId, ...] = ()
+
+
 class Delivery(Struct, frozen=True):
     """A committed result on its way to the program."""
 
@@ -59,6 +74,8 @@ class State:
         self.offered: dict[TaskId, bool] = {}  # whether as a copy
         self.attempts: dict[AttemptId, Attempt] = {}
         self.by_task: dict[TaskId, list[AttemptId]] = {}
+        self.gangs: dict[StageId, Gang] = {}
+        self.together: dict[StageId, tuple[AttemptId, ...]] = {}  # whose results were the latest to count, of a gang
         self.troubles = Troubles(config)
         self.finished_ns: dict[StageId, list[int]] = {}  # how long finished attempts took, ascending
         self.releasing: set[StageId] = set()
@@ -82,6 +99,17 @@ class State:
             self.attempts[attempt].cancelled_ns is None and not self.attempts[attempt].doomed for attempt in attempts
         )
 
+    def _in_gang(self, stage: StageId, attempt: AttemptId) -> bool:
+        return stage in self.gangs and attempt in self.gangs[stage].members
+
+    def _is_barrier(self, stage: StageId) -> bool:
+        spec = self.lineage.stage(stage)
+        return spec is not None and spec.barrier
+
+    def _blamed(self, task: TaskId) -> TaskId:
+        """What troubles are counted for: of a barrier stage for all tasks together, because all run again."""
+        return TaskId(task.stage, WHOLE) if self._is_barrier(task.stage) else task
+
     def _has_effects(self, task: TaskId) -> bool:
         spec = self.lineage.stage(task.stage)
         return spec is not None and spec.has_effects
@@ -95,10 +123,7 @@ class State:
         if not others:
             del self.by_task[state.task]
 
-    def _cancel_all(self, task: TaskId, because: str, now_ns: int) -> list[Effect]:
-        return [e for attempt in list(self.by_task.get(task, ())) for e in self._cancel(attempt, because, now_ns)]
-
-    def _cancel(self, attempt: AttemptId, because: str, now_ns: int) -> list[Effect]:
+    def _stop(self, attempt: AttemptId, because: str, now_ns: int) -> list[Effect]:
         state = self.attempts[attempt]
         if state.cancelled_ns is not None:
             return []

@@ -88,6 +88,22 @@ class AttemptClaimed(Struct, frozen=True):
     now_ns: int
 
 
+class GangClaimed(Struct, frozen=True):
+    """Workers have all the tasks of a barrier stage, one each."""
+
+    members: tuple[AttemptClaimed, ...]
+    now_ns: int
+
+
+class GangStands(Struct, frozen=True):
+    """The tasks of a barrier stage have met so many times, and these wait for the others now."""
+
+    stage: StageId
+    met: int
+    waiting: tuple[AttemptId, ...]
+    now_ns: int
+
+
 class AttemptProgressed(Struct, frozen=True):
     """It has begun and got so far.
 
@@ -222,6 +238,8 @@ Event = (
     | HostGone
     | NoWorkers
     | AttemptClaimed
+    | GangClaimed
+    | GangStands
     | AttemptProgressed
     | OutputCommitted
     | OutputKept
@@ -238,7 +256,8 @@ Event = (
     | Ticked
     | Rebuilt
 )
-NOT_JOURNALED = (Ticked, Rebuilt)  # all else is written ahead: progress only where `Schedule.must_be_journaled` says so
+# All else is written ahead: progress only where `Schedule.must_be_journaled` says so.
+NOT_JOURNALED = (Ticked, Rebuilt, GangStands)
 
 
 # What it asks for.
@@ -250,8 +269,29 @@ class MakeOffers(Struct, frozen=True):
     offers: tuple[Offer, ...]
 
 
+class OfferGang(Struct, frozen=True):
+    """Let all the tasks of a barrier stage be claimed at once."""
+
+    offers: tuple[Offer, ...]
+
+
+class AssembleGang(Struct, frozen=True):
+    """Let the tasks of a barrier stage meet: an attempt for each partition, in order, with its worker and host."""
+
+    stage: StageId
+    attempts: tuple[AttemptId, ...]
+    workers: tuple[WorkerId, ...]
+    hosts: tuple[HostId, ...]
+
+
+class DisbandGang(Struct, frozen=True):
+    """They meet no more: all have ended well, or are called off."""
+
+    stage: StageId
+
+
 class WithdrawOffers(Struct, frozen=True):
-    """Let these not be claimed any more."""
+    """Let these not be claimed any more, nor the gangs that they belong to."""
 
     tasks: tuple[TaskId, ...]
 
@@ -364,6 +404,9 @@ class Note(Struct, frozen=True):
 
 Effect = (
     MakeOffers
+    | OfferGang
+    | AssembleGang
+    | DisbandGang
     | WithdrawOffers
     | Reopen
     | Launch

@@ -11,6 +11,8 @@ from msgspec import Struct, field
 from headrace.config import ScheduleConfig
 from headrace.ids import AttemptId, StageId, TaskId
 
+WHOLE = -1  # in place of a partition: all tasks of a stage together
+
 
 class Trouble(Struct):
     """What has gone wrong with one task so far.
@@ -44,7 +46,7 @@ class Troubles:
         trouble.history.append(f"attempt {attempt}: {how}")
         if trouble.failures < self._config.max_failures:
             return None
-        return f"task {task} failed {'once' if trouble.failures == 1 else f'{trouble.failures} times'}"
+        return f"{_name(task)} failed {'once' if trouble.failures == 1 else f'{trouble.failures} times'}"
 
     def lost(self, task: TaskId, attempt: AttemptId, how: str) -> str | None:
         """Count a loss; say why the task is given up, if it is."""
@@ -53,7 +55,7 @@ class Troubles:
         trouble.history.append(f"attempt {attempt}: {how}")
         if trouble.losses < self._config.max_losses:
             return None
-        return f"task {task} was lost {trouble.losses} times without getting further"
+        return f"{_name(task)} was lost {trouble.losses} times without getting further"
 
     def progressed(self, task: TaskId, progress: int) -> None:
         """An attempt got so far; if none got further before, the losses until then are forgiven."""
@@ -78,3 +80,7 @@ class Troubles:
     def committed(self, task: TaskId) -> None:
         """The task is done; what went wrong before is of no interest any more, should it have to be run again."""
         self._of.pop(task, None)
+
+
+def _name(task: TaskId) -> str:
+    return f"stage {task.stage}, whose tasks run all at once," if task.partition == WHOLE else f"task {task}"

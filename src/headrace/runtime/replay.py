@@ -12,15 +12,15 @@ from typing import Any
 
 import cloudpickle
 
-from headrace.errors import ModuleMissing, UsageError
+from headrace.errors import BarrierBroken, ModuleMissing, UsageError
 from headrace.execute.blame import Blame, blame
 from headrace.execute.shared import read_broadcast
 from headrace.execute.task import Finished, TaskBody
-from headrace.ids import AttemptId, Digest, OperatorId, StageId, TaskId
+from headrace.ids import AttemptId, Digest, HostId, OperatorId, StageId, TaskId, WorkerId
 from headrace.plan.functions import in_engine
 from headrace.plan.levels import StorageLevel
 from headrace.plan.stages import Program, load_program
-from headrace.ports import Bytes, Files, PartSource, Phase
+from headrace.ports import Bytes, Files, GangMember, PartSource, Phase
 from headrace.runtime.files import SystemFiles
 from headrace.store.capsules import Capsule
 
@@ -84,6 +84,8 @@ class ReplayPort:
         for asked in capsule.index.cached:
             found = capsule.bytes_at(asked.place) if asked.place is not None else None
             self._cached[asked.operator, asked.partition].append(found)
+        self.gang = tuple(GangMember(WorkerId(w), HostId(h)) for w, h in capsule.index.gang)
+        self._meetings = iter(capsule.index.meetings)
 
     def enter(self, phase: Phase) -> None:
         """Nobody wants to know."""
@@ -127,6 +129,16 @@ class ReplayPort:
 
     def keep(self, operator: OperatorId, partition: int, level: StorageLevel) -> None:
         """Nothing is kept."""
+
+    def meet(self, call: str, message: str) -> tuple[str, ...]:
+        """Answer what the others had said, or why they did not come."""
+        met = next(self._meetings, None)
+        if met is None:
+            raise _unforeseen(call)
+        messages, error = met
+        if error:
+            raise BarrierBroken(error)
+        return messages
 
     def scratch(self) -> TemporaryScratch:
         """Return temporary space."""

@@ -52,6 +52,7 @@ class Index(Struct, frozen=True):
         program: the digest of its program; `code` has the bytes of that and of the functions that it names.
         main: of those, what holds classes of `__main__`.
         blocks: of the program's own store: slices and broadcast values.
+        gang: workers and hosts of the tasks that ran at once with it; `meetings` tells what all said at each, or why not.
 
     """
 
@@ -71,6 +72,8 @@ class Index(Struct, frozen=True):
     parts: tuple[PartsRead, ...] = ()
     blocks: dict[str, Place] = field(default_factory=dict)
     cached: tuple[CacheAsked, ...] = ()
+    gang: tuple[tuple[str, str], ...] = ()
+    meetings: tuple[tuple[tuple[str, ...], str], ...] = ()
 
 
 class TooLarge(Exception):

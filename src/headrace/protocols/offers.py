@@ -1,0 +1,78 @@
+"""What is offered: the tasks that can run, unless somebody is at them; those of a barrier stage all at once.
+
+Part of the schedule machine (`schedule`), and as pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from headrace.ids import AttemptId, JobId, StageId, TaskId
+from headrace.protocols.claims import Offer
+from headrace.protocols.lineage import Change
+from headrace.protocols.schedule_state import State
+from headrace.protocols.schedule_words import Effect, MakeOffers, Note, OfferGang, Reopen, WithdrawOffers
+
+
+class Offers(State):
+    """The part of the schedule machine that follows the lineage."""
+
+    def _follow(self, change: Change) -> list[Effect]:
+        """Do what the lineage says."""
+        effects: list[Effect] = [self._reopen(task, attempt) for task, attempt in change.lost]
+        if change.lost:
+            stages = ", ".join(str(task) for task, _ in change.lost[:8]) + (", ..." if len(change.lost) > 8 else "")
+            effects.append(Note("lost outputs", None, None, f"{len(change.lost)} map outputs are gone: {stages}"))
+        effects += self._withdraw(task for task in (*change.hold, *change.drop) if task in self.offered)
+        return effects + self._offer(change.need)
+
+    def _reopen(self, task: TaskId, attempt: AttemptId) -> Reopen:
+        self.reopened[task] = attempt
+        return Reopen(task, attempt)
+
+    def _withdraw(self, tasks: Iterable[TaskId]) -> list[Effect]:
+        back = tuple(tasks)
+        gangs = {task.stage for task in back if self._is_barrier(task.stage)}
+        back += tuple(task for task in self.offered if task.stage in gangs and task not in back)
+        for task in back:
+            self.offered.pop(task, None)
+        return [WithdrawOffers(back)] if back else []
+
+    def _offer(self, tasks: Iterable[TaskId]) -> list[Effect]:
+        """Offer tasks that are ready, unless somebody is at them."""
+        offers: list[Offer] = []
+        copies: list[TaskId] = []  # on offer as copies of attempts that have ended meanwhile
+        jobs: dict[StageId, JobId] = {}
+        gangs: list[StageId] = []
+        for task in tasks:
+            if self._is_barrier(task.stage):
+                gangs.append(task.stage)
+                continue
+            as_copy = self.offered.get(task)
+            if as_copy is False or not self.lineage.is_ready(task) or self._is_attempted(task):
+                continue
+            if task in self.delivering:
+                continue
+            if as_copy:
+                copies.append(task)
+            if task.stage not in jobs:
+                jobs[task.stage] = min(self.lineage.jobs_of(task.stage), default=JobId(0))
+            offers.append(Offer(task, jobs[task.stage], workers=self.lineage.holders(task)))
+        effects = self._withdraw(copies)
+        self.offered.update((offer.task, False) for offer in offers)
+        if offers:
+            effects.append(MakeOffers(tuple(offers)))
+        return effects + [effect for stage in dict.fromkeys(gangs) for effect in self._offer_gang(stage)]
+
+    def _offer_gang(self, stage: StageId) -> list[Effect]:
+        """Offer all tasks of a barrier stage, if all can run and nobody is at any of them, not even to stop."""
+        spec = self.lineage.stage(stage)
+        assert spec is not None
+        tasks = [TaskId(stage, partition) for partition in range(spec.partitions)]
+        if len(self.lineage.ready(stage)) < len(tasks) or tasks[0] in self.offered:
+            return []
+        if any(task in self.by_task or task in self.delivering for task in tasks):
+            return []
+        job = min(self.lineage.jobs_of(stage), default=JobId(0))
+        self.offered.update(dict.fromkeys(tasks, False))
+        return [OfferGang(tuple(Offer(task, job, workers=self.lineage.holders(task)) for task in tasks))]
