@@ -56,7 +56,7 @@ def sizes(parts: list[list[Any]]) -> bool:
 NARROW = {
     "map": Oracle(lambda w: glom(w.numbers.map(twice)), lambda p: [[x * 2 for x in part] for part in p.numbers]),
     "flat_map": Oracle(
-        lambda w: glom(w.numbers.flat_map(some)), lambda p: [flat(map(some, part)) for part in p.numbers]
+        lambda w: glom(w.numbers.flat_map(some)), lambda p: [flat([some(x) for x in part]) for part in p.numbers]
     ),
     "filter": Oracle(
         lambda w: glom(w.numbers.filter(lambda x: x % 2)), lambda p: [[x for x in q if x % 2] for q in p.numbers]

@@ -45,10 +45,8 @@ class Plain(NamedTuple):
 
     def world(self, ctx: Context, through: Callable[[list[Any]], list[Any]] = itself) -> World:
         """Lay it out; each partition goes through a function."""
-        sides = (
-            ctx.parallelize(parts, len(parts)).flat_map(through) for parts in (self.numbers, self.left, self.right)
-        )
-        return World(ctx, *sides, self.number)
+        laid = [ctx.parallelize(parts, len(parts)).flat_map(through) for parts in (self.numbers, self.left, self.right)]
+        return World(ctx, laid[0], laid[1], laid[2], self.number)
 
 
 class World(NamedTuple):
