@@ -116,6 +116,8 @@ class Engine:
             UsageError: it is kept elsewhere already.
 
         """
+        if self.checkpoints.is_local(operator) and operator.id in self.cached:
+            return  # workers keep it already, in memory and on disk: as safe as they can
         if self.cached.get(operator.id, level) != level:
             raise UsageError(
                 f"this dataset is kept in {self.cached[operator.id]} already. Call unpersist() before it is kept elsewhere."
