@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -146,7 +147,7 @@ class Context(Sources, JobControl, Durability):
                 self._engine.checkpoints.close()
             finally:
                 _open.discard(self)
-                self._onlookers.close(self._session)
+                self._onlookers.close(self._session, idle=self._engine.is_idle and sys.exc_info()[0] is None)
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""A real kernel, where ipykernel and jupyter_client are installed: one display, updated in place; interrupting ends the job."""
+"""A real kernel, where ipykernel and jupyter_client are installed: one display, and interrupting a cell ends its job."""
 
 from __future__ import annotations
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from headrace.dataset.methods.actions import Actions
 from headrace.dataset.methods.arranged import Arranged
@@ -175,6 +177,18 @@ class Dataset(
 
     def __iter__(self) -> Iterator[T]:
         raise TypeError("a Dataset is not iterable: its records are elsewhere. Call collect() or to_local_iterator().")
+
+    def __getitem__(self, place: object) -> NoReturn:
+        raise TypeError("a Dataset cannot be indexed: its records are elsewhere. Call take(n), first() or lookup(key).")
+
+    if not TYPE_CHECKING:  # a type checker is to complain, too
+
+        def __getattr__(self, name: str) -> NoReturn:
+            names = [known for known in dir(type(self)) if not known.startswith("_")]
+            snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+            close = [snake] if snake in names else difflib.get_close_matches(snake, names, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close and not name.startswith("_") else ""
+            raise AttributeError(f"a Dataset has no {name!r}.{hint}", name=name, obj=None)
 
     def __len__(self) -> int:
         raise TypeError("a Dataset has no length until it is computed. Call count().")

@@ -65,6 +65,7 @@ class Engine:
         self.context: object = None  # the user's, which all datasets can tell
         self.jobs = Jobs(session.cancel)
         self.failures = Failures(session)
+        self._derived, self._idle = False, True
         self.checkpoints = Checkpoints(self)
         self.unsettled: weakref.WeakSet[Operator] = weakref.WeakSet()  # something is to be measured before they run
         self.lock = threading.RLock()  # several threads may run actions
@@ -84,10 +85,16 @@ class Engine:
         """Add a node to the lineage graph."""
         edges = tuple(Forward(source) if isinstance(source, Operator) else source for source in inputs)
         number = OperatorId(next(self._operators))
+        self._derived = self._derived or bool(edges)
         made = Operator(number, name, site or call_site(), body, edges, partitions, partitioner)
         if any(_is_unsettled(edge) or edge.source in self.unsettled for edge in edges):
             self.unsettled.add(made)
         return made
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether datasets were made from others, and nothing was ever run or explained."""
+        return self._derived and self._idle
 
     def shuffle(
         self,
@@ -188,6 +195,7 @@ class Engine:
             everything: also stages that the controller knows already.
 
         """
+        self._idle = False
         with self.lock:
             return compile_job(
                 tip,

@@ -19,6 +19,7 @@ from headrace.errors import HeadraceError, ProgramError
 from headrace.execute.chunks import dumps
 from headrace.execute.combine import key_of
 from headrace.execute.flow import Flow, StoppedEarly, step_of
+from headrace.execute.hints import hint
 from headrace.execute.scatter import write_shuffle
 from headrace.plan.functions import Site, UserFunction, in_engine
 from headrace.plan.hashing import short
@@ -43,6 +44,7 @@ class Blame(Struct, frozen=True):
         operator, site: which operator raised, and the line that defined it; None if it cannot be told.
         record: the record that it was given, shortened.
         pickled: the exception itself, or None if it cannot travel.
+        hint: what the operator expects of its function, where the exception does not say.
 
     """
 
@@ -52,11 +54,14 @@ class Blame(Struct, frozen=True):
     site: Site | None
     record: str | None
     pickled: bytes | None
+    hint: str = ""
 
     def text(self) -> str:
         """Say it in lines, the user's frames first."""
         lines = [f"Traceback of your code:\n{self.frames.rstrip()}"] if self.frames else []
         lines.append(self.summary)
+        if self.hint:
+            lines.append(self.hint)
         if self.operator and self.site:
             code = f": {self.site.code}" if self.site.code else ""
             lines.append(f"in {self.operator} ({self.site}{code})")
@@ -98,7 +103,8 @@ def _blame(error: BaseException, program: Program | None, flows: Sequence[Flow])
             if at_hand:
                 record = short(value, SAMPLE)
                 break
-    return Blame(summary, user_frames(error), operator, site, record, _pickled(error))
+    frames = user_frames(error)
+    return Blame(summary, frames, operator, site, record, _pickled(error), hint(error, operator, frames))
 
 
 def _summary(error: BaseException) -> str:

@@ -15,8 +15,13 @@ from headrace.observe.printed import Printed
 from headrace.observe.progress import Display, Progress
 from headrace.observe.stories import StoryFile
 from headrace.observe.story import Line, Story
-from headrace.observe.terminal import is_terminal, tell_end, tell_stalls
+from headrace.observe.terminal import is_terminal, tell_end, tell_stalls, write
 from headrace.version import VERSION
+
+IDLE = (
+    "headrace: datasets were made, but no action asked for their records, so nothing was computed. Call one, such as "
+    "collect(), count() or save_as_text_file(path): with its brackets.\n"
+)
 
 
 class Onlookers:
@@ -70,14 +75,21 @@ class Onlookers:
         if self.progress is not None:
             self._display = Display(self.progress, live=self._live, notebook=is_notebook())
 
-    def close(self, session: Session) -> None:
-        """The run has ended."""
+    def close(self, session: Session, *, idle: bool = False) -> None:
+        """The run has ended.
+
+        Args:
+            idle: datasets were made from others, and nothing asked for any of them.
+
+        """
         if self._display is not None:
             self._display.close()
         self.printed.close()
         summary: dict[str, Any] = {"totals": self.story.totals, **session.summary()}
         if self.progress is not None:
             tell_end(session.run, self.story.totals, summary)
+            if idle:
+                write(2, IDLE)
         self.story.line("run done", **summary)
         if self._file is not None:
             self._file.close()

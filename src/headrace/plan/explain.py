@@ -6,6 +6,7 @@ import functools
 from collections.abc import Collection, Iterator, Sequence
 
 from headrace.ids import OperatorId, StageId
+from headrace.plan.advice import advice
 from headrace.plan.functions import UserFunction, name_of
 from headrace.plan.html import Plan
 from headrace.plan.operators import (
@@ -59,6 +60,8 @@ def _stage(stage: Stage, finished: bool, copies: bool) -> Iterator[str]:
         yield f"  shuffles: to {sink.partitioner.partitions} partitions{_dealt(sink.partitioner)}{combine}"
     else:
         yield f"  result:   {spec.name}"
+    for said in advice(stage.operators):
+        yield f"  advice:   {said}"
     how = protection(stage, copies=copies)
     yield f"  recovery: {', '.join(c.recovery for c in how.cells)}, because {how.because}"
 
