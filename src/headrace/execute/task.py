@@ -26,6 +26,7 @@ from headrace.execute.kernels import Columns, plain
 from headrace.execute.replay import Replay
 from headrace.execute.scatter import write_shuffle
 from headrace.execute.sorting import SortTable
+from headrace.execute.together import find_together
 from headrace.ids import AttemptId, StageId, TaskId
 from headrace.plan.hashing import one_nan
 from headrace.plan.operators import (
@@ -361,22 +362,18 @@ class TaskBody:
 
     # Through caches.
 
-    def _all_have(self, node: Node, partition: int) -> bool:
-        """Whether a kept partition may be used: where tasks meet, all take what is kept, or all make it together."""
-        if node.operator not in self._behind:
-            return True
-        mine = self._port.cached(node.operator, partition) is not None
-        return all(self._port.meet(f"what is kept of {node.name}", "kept" if mine else ""))
-
     def _kept(self, node: Node, partition: int) -> Flow:
-        if not self._all_have(node, partition):
-            return self._new(self._keep(node, partition), node)
+        if node.operator in self._behind:
+            together = find_together(self._port, node, partition, self._attempt)
+            if together.records is None:
+                return self._new(self._keep(node, partition, together.mark), node)
+            return self._new((part.load() for part in together.records), node)
         found = self._port.cached(node.operator, partition)
         if found is not None:
             return self._new((part.load() for part in split_frames(found)), node)
         return self._new(self._keep(node, partition), node)
 
-    def _keep(self, node: Node, partition: int) -> Iterator[list[Any]]:
+    def _keep(self, node: Node, partition: int, mark: bytes = b"") -> Iterator[list[Any]]:
         """Pass a partition on and keep a copy, pickled: nobody can change what others will read."""
         if isinstance(node.body, PerRecord | PerPartition):
             inner = self._stack(self._flow(_narrow(node, 0), partition), node, partition)
@@ -386,6 +383,8 @@ class TaskBody:
         else:
             inner = self._new(self._source(node, partition), node)
         entry = self._port.keep(node.operator, partition, node.level)
+        if entry is not None and mark and not entry.add(mark):
+            entry = None
         for batch in inner.lists():
             if entry is not None and not entry.add(frame(batch, len(batch))):
                 entry = None

@@ -28,6 +28,7 @@ TESTS = Path(__file__).parents[2]
 
 # What has no records to compare, or needs files, time or libraries: the file whose tests show what it means.
 ELSEWHERE = {
+    "barrier": "dataset/test_barriers.py",
     "context": "dataset/reference/corners.txt",
     "count_approx": "dataset/test_approximate.py",
     "explain": "dataset/test_explain_in_full.py",
