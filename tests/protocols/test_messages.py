@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -27,6 +27,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         if inner[-1] is Ellipsis:
             return st.lists(values(inner[0]), max_size=4).map(tuple)
         return st.tuples(*map(values, inner))
+    if get_origin(kind) is Literal:
+        return st.sampled_from(get_args(kind))
     return {int: WORD, str: st.text(max_size=12), bytes: st.binary(max_size=12), bool: st.booleans()}[kind]
 
 

@@ -58,7 +58,8 @@ class Dataset(
         What was kept by a worker that is lost is computed again, if it is needed.
 
         Args:
-            storage_level: in the workers' memory as far as they fit, on their disks, or in memory and the rest on disk.
+            storage_level: in the workers' memory as far as they fit, on their disks, or in memory and the rest on disk;
+                each partition with one worker, or copied in the background to more (MEMORY_ONLY_2, DISK_ONLY_3, ...).
 
         Raises:
             UsageError: it is kept elsewhere already, or this is no level.
@@ -66,10 +67,11 @@ class Dataset(
         >>> from headrace import StorageLevel
         >>> squares = ctx.range(4).map(lambda x: x * x).persist(StorageLevel.DISK_ONLY)
         >>> squares.sum(), squares.get_storage_level()
-        (14, StorageLevel(use_disk=True, use_memory=False))
+        (14, StorageLevel(use_disk=True, use_memory=False, replication=1))
 
         """
-        if not isinstance(storage_level, StorageLevel) or not (storage_level.use_memory or storage_level.use_disk):
+        level = storage_level
+        if not isinstance(level, StorageLevel) or not (level.use_memory or level.use_disk) or level.replication < 1:
             raise UsageError(
                 f"persist cannot keep records in {short(storage_level)}. Give it StorageLevel.MEMORY_ONLY, "
                 "MEMORY_AND_DISK or DISK_ONLY."

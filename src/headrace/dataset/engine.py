@@ -130,7 +130,7 @@ class Engine:
                 f"this dataset is kept in {self.cached[operator.id]} already. Call unpersist() before it is kept elsewhere."
             )
         if operator.id not in self.cached:
-            self.session.keep(operator.id)
+            self.session.keep(operator.id, level)
             with self.lock:
                 self.cached[operator.id] = level
                 self.replan(operator)

@@ -20,9 +20,11 @@ from headrace.loops.gangs import Assembly
 from headrace.loops.jobs import JobHandle, StageCode, read_raised
 from headrace.loops.loop import Loop
 from headrace.loops.members import Member, epitaph, is_own_doing
+from headrace.loops.replicas import Replicas
 from headrace.loops.results import Results
+from headrace.plan.levels import StorageLevel
 from headrace.ports import Clock, Exit, Files, Gate, Network, Peer, Place
-from headrace.protocols import claims, membership, schedule
+from headrace.protocols import claims, membership, replicate, schedule
 from headrace.protocols import schedule_words as words
 from headrace.protocols.lineage import MapOutput
 from headrace.protocols.messages import (
@@ -43,6 +45,7 @@ from headrace.protocols.messages import (
     Outputs,
     Piece,
     Pull,
+    Replicated,
     Report,
     Retire,
     Run,
@@ -128,9 +131,7 @@ class Controller:
                 claims.Claimed: lambda e: self._schedule(
                     words.AttemptClaimed(e.task, e.attempt, e.worker, e.host, e.copy, e.now_ns)
                 ),
-                claims.Committed: lambda e: self._schedule(
-                    words.OutputCommitted(e.task, e.attempt, e.worker, e.output, e.ran_ns, e.now_ns)
-                ),
+                claims.Committed: self._committed,
                 claims.Kept: lambda e: self._schedule(words.OutputKept(e.attempt, e.worker)),
                 claims.Refused: lambda e: self._schedule(words.OutputRefused(e.attempt, e.worker, self._now())),
                 claims.TakeBack: lambda e: self._send(e.worker, GiveBack(e.attempts)),
@@ -158,6 +159,7 @@ class Controller:
             set(get_args(words.Effect)) - Assembly.CARRIES_OUT,
         )
         self.plane.wire()
+        self.replicas = Replicas(loop, self.ports.clock, self.members, self._send, self._schedule, config.hosts)
 
     def _now(self) -> int:
         return self.ports.clock.now_ns()
@@ -225,9 +227,15 @@ class Controller:
         """Keep classes of `__main__` ready for every worker that asks."""
         self.codes.add_main(digest, blob)
 
+    def keep(self, operator: OperatorId, level: StorageLevel) -> None:
+        """A dataset is to be kept."""
+        self.cached.add(operator)
+        self.replicas.keep(operator, level)
+
     def uncache(self, operator: OperatorId) -> None:
         """A dataset is not to be kept any more."""
         self.cached.discard(operator)
+        self.replicas.forget(operator)
         self._schedule(words.DatasetUncached(operator))
         self._tell_all(Free((), (operator,), ()))
 
@@ -291,8 +299,9 @@ class Controller:
             case Came():
                 self.assembly.came(message)
             case Evicted(cached=cached):
-                for operator, partition in cached:
-                    self._schedule(words.CacheEvicted(member.id, OperatorId(operator), partition))
+                self.replicas.evicted(member.id, cached)
+            case Replicated():
+                self.replicas.replicated(member.id, message)
             case _:
                 pass  # meant for a worker: not for us
 
@@ -340,6 +349,11 @@ class Controller:
         self.results.reported(attempt, report, member.host)
         self.assembly.departed(attempt)
         self.loop.tell("claims", claims.CommitAsked(task, attempt, member.id, output, report.ran_ns, now))
+
+    def _committed(self, effect: claims.Committed) -> None:
+        e = effect
+        self._schedule(words.OutputCommitted(e.task, e.attempt, e.worker, e.output, e.ran_ns, e.now_ns))
+        self.replicas.committed(e.worker, e.output.cached)
 
     def _supply(self, member: Member, blobs: tuple[str, ...], outputs: tuple[tuple[int, int], ...]) -> None:
         for digest in blobs:
@@ -468,16 +482,19 @@ class Controller:
     def _welcome(self, effect: membership.Welcome) -> None:
         self.members[effect.worker].ready = True
         self._schedule(words.WorkerJoined(effect.worker, effect.host, self._now()))
+        self.replicas.tell(replicate.Joined(effect.worker, effect.host, self._now()))
         self.loop.tell("claims", claims.Joined(effect.worker, effect.host, self._now()))
 
     def _suspect(self, effect: membership.Suspect) -> None:
         self.members[effect.worker].suspected = True
         self._schedule(words.WorkerSuspected(effect.worker))
+        self.replicas.tell(replicate.Suspected(effect.worker, self._now()))
         self.loop.tell("claims", claims.Suspected(effect.worker))
 
     def _trust(self, effect: membership.Trust) -> None:
         self.members[effect.worker].suspected = False
         self._schedule(words.WorkerTrusted(effect.worker))
+        self.replicas.tell(replicate.Trusted(effect.worker, self._now()))
         self.loop.tell("claims", claims.Trusted(effect.worker, self._now()))
 
     def _bury(self, effect: membership.Bury) -> None:
@@ -489,6 +506,7 @@ class Controller:
             self.tries.unbegun(set(member.held[1:]) - {effect.culprit, effect.victim})
         self.loop.tell("claims", claims.Left(effect.worker))
         self._schedule(words.WorkerGone(effect.worker, effect.how, effect.culprit, effect.victim, self._now()))
+        self.replicas.tell(replicate.Left(effect.worker, self._now()))
 
     def _lose_host(self, effect: membership.LoseHost) -> None:
         self.lost_hosts.add(effect.host)
@@ -504,6 +522,7 @@ class Controller:
         if now - self.ticked_ns >= self.config.membership.heartbeat_ns:
             self.ticked_ns = now
             self.loop.tell("membership", membership.Ticked(now))
+            self.replicas.tell(replicate.Ticked(now))
         self.loop.tell("claims", claims.Ticked(now))
         self._schedule(words.Ticked(now))
         self.plane.tick(now)

@@ -112,6 +112,20 @@ class Gathered:
         self._done(lost)
 
 
+class Taker(Protocol):
+    """Who takes the pieces of one block within the loop; `name` is given to it, for `consumed` and `end`."""
+
+    name: str
+
+    def put(self, place: int, piece: bytes, *, complete: bool) -> None:
+        """Take a piece."""
+        ...
+
+    def lose(self, lost: BlocksLost) -> None:
+        """Nothing more comes."""
+        ...
+
+
 class DataPlane:
     """Both sides of one process."""
 
@@ -120,7 +134,7 @@ class DataPlane:
     ) -> None:
         self._loop, self._clock, self._network, self._reader, self._config = loop, clock, network, reader, config
         self._ask = ask
-        self._streams: dict[str, Stream | Gathered] = {}
+        self._streams: dict[str, Stream | Taker] = {}
         self._fetches: dict[str, fetch.Fetch] = {}
         self._requests: dict[int, tuple[str, int, Peer]] = {}  # what each pull was for, and who was asked
         self._arrived: dict[tuple[str, int, int], bytes] = {}  # pieces until the machine gives them out
@@ -142,10 +156,13 @@ class DataPlane:
 
     def gather(self, block: fetch.Block, budget: int, done: Callable[[list[bytes] | BlocksLost], None]) -> None:
         """Pull a whole block, then call `done` from within the loop."""
-        gathered = Gathered(self, done)
-        gathered.name = f"fetch/{next(self._numbers)}"
+        self.pour(block, budget, Gathered(self, done))
+
+    def pour(self, block: fetch.Block, budget: int, taker: Taker) -> None:
+        """Pull a whole block, piece by piece, into something that takes each from within the loop."""
+        taker.name = f"fetch/{next(self._numbers)}"
         machine = fetch.Fetch((block,), budget, self._config.piece_bytes)
-        self._loop.tell("data", _Begin(gathered.name, machine, gathered))
+        self._loop.tell("data", _Begin(taker.name, machine, taker))
 
     def consumed(self, name: str, place: int, length: int) -> None:
         """A body has taken a piece."""
@@ -269,7 +286,7 @@ class DataPlane:
 class _Begin(Struct, frozen=True):
     name: str
     machine: fetch.Fetch
-    stream: Stream | Gathered
+    stream: Stream | Taker
 
 
 class _End(Struct, frozen=True):

@@ -11,6 +11,7 @@ from headrace.config import Config
 from headrace.ids import Digest, HostId, JobId, OperatorId, RunId, StageId, WorkerId
 from headrace.loops.controller import Controller
 from headrace.loops.jobs import JobHandle, JobRequest, StageCode
+from headrace.plan.levels import StorageLevel
 from headrace.ports import Files, Flag
 
 
@@ -95,8 +96,8 @@ class Session(Protocol):
         """Return which partitions of a dataset some worker keeps."""
         ...
 
-    def keep(self, operator: OperatorId) -> None:
-        """A dataset is to be kept in the workers' memory."""
+    def keep(self, operator: OperatorId, level: StorageLevel) -> None:
+        """A dataset is to be kept by the workers."""
         ...
 
     def uncache(self, operator: OperatorId) -> None:

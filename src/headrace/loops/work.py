@@ -16,6 +16,7 @@ from headrace.execute.blame import Blame, blame
 from headrace.execute.task import Finished, TaskBody
 from headrace.ids import AttemptId, Digest, HostId, OperatorId, StageId, TaskId, WorkerId
 from headrace.loops.body import BodyPort, Machinery, Table
+from headrace.loops.copies import Copies
 from headrace.loops.data import DataPlane
 from headrace.loops.gangs import Meetings
 from headrace.loops.loop import Loop
@@ -42,6 +43,8 @@ from headrace.protocols.messages import (
     Outputs,
     Piece,
     Pull,
+    Replicate,
+    Replicated,
     Report,
     Retire,
     Run,
@@ -160,6 +163,7 @@ class WorkerLoop:
             self.meetings,
         )
         self.saving = Saving(self.shared)
+        self.copies = Copies(self.cache, self.plane, self._replicated)
         self._wire()
         ports.files.make_dirs(self.shared.own)
 
@@ -248,6 +252,8 @@ class WorkerLoop:
                     question.flag.set()
             case Free():
                 self._free(message)
+            case Replicate():
+                self.copies.make(message)
             case Retire():
                 self.loop.tell("worker", worker.Retiring())
             case _:
@@ -340,6 +346,7 @@ class WorkerLoop:
             self.shared.outputs.forget(folder)
             self.ports.files.remove_tree(folder)
         for operator in message.operators:
+            self.copies.forget(operator)
             self.cache.forget(operator)
         for name in message.names:
             if name.startswith("result/"):
@@ -524,6 +531,15 @@ class WorkerLoop:
         report = self.attempts[effect.attempt].report
         assert report is not None, "an attempt that has ended has a report"
         self.send(report)
+        self._tell_evicted()
+
+    def _replicated(self, answer: Replicated) -> None:
+        """Say what came of a copy; what gave way to it is said before a report only if none could take that back."""
+        self.send(answer)
+        if not self.attempts:
+            self._tell_evicted()
+
+    def _tell_evicted(self) -> None:
         if evicted := self.cache.evicted():
             self.send(Evicted(evicted))
 

@@ -5,6 +5,8 @@ A message is its name and its fields in MessagePack; what does not fit the schem
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec import Struct
 
@@ -117,6 +119,16 @@ class Free(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields
     names: tuple[str, ...]
 
 
+class Replicate(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """Keep a copy of a cached partition, pulled from a worker at one of these addresses."""
+
+    operator: int
+    partition: int
+    use_disk: bool
+    use_memory: bool
+    addresses: tuple[str, ...]
+
+
 class Retire(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
     """End, when the running task has."""
 
@@ -225,6 +237,14 @@ class Evicted(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fie
     cached: tuple[tuple[int, int], ...]
 
 
+class Replicated(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """What came of a copy: this worker keeps it, has no room for it, or could not get it."""
+
+    operator: int
+    partition: int
+    outcome: Literal["kept", "no room", "lost"]
+
+
 # Between any two, on a data channel.
 
 
@@ -272,6 +292,7 @@ Message = (
     | Whereabouts
     | CacheHolders
     | Free
+    | Replicate
     | Retire
     | Hello
     | Beat
@@ -281,6 +302,7 @@ Message = (
     | Locate
     | FindCached
     | Evicted
+    | Replicated
     | Pull
     | Piece
     | Lack

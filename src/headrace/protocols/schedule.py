@@ -17,7 +17,7 @@ from __future__ import annotations
 from bisect import insort
 from typing import Literal
 
-from headrace.ids import AttemptId, HostId, JobId, OperatorId, StageId, TaskId
+from headrace.ids import AttemptId, HostId, JobId, OperatorId, StageId, TaskId, WorkerId
 from headrace.protocols.lineage import Change
 from headrace.protocols.oversight import Oversight
 from headrace.protocols.schedule_state import Attempt, Delivery, Job
@@ -29,6 +29,7 @@ from headrace.protocols.schedule_words import (
     AttemptStarved,
     AttemptStopped,
     CacheEvicted,
+    CacheGained,
     Cancel,
     CountUpdates,
     DatasetUncached,
@@ -125,6 +126,8 @@ class Schedule(Oversight):
                 return [e for job in sorted(self.jobs) for e in self._fail(FailJob(job, "no workers", why), now)]
             case JobCancelled(job=job, because=because, now_ns=now):
                 return self._fail(FailJob(job, "cancelled", because), now)
+            case CacheGained(worker=worker, operator=operator, partition=partition, now_ns=now):
+                return self._gained(operator, partition, worker, now)
             case CacheEvicted(worker=worker, operator=operator, partition=partition):
                 return self._follow(self.lineage.evicted(operator, partition, worker))
             case DatasetUncached(operator=operator):
@@ -205,6 +208,12 @@ class Schedule(Oversight):
             effects += self._cancel_all(task, because, now_ns)
             self.troubles.committed(self._blamed(task))  # a later job that needs it begins anew
         return effects
+
+    def _gained(self, operator: OperatorId, partition: int, worker: WorkerId, now_ns: int) -> list[Effect]:
+        if worker not in self.workers:
+            return []  # it died before we heard of its copy
+        change = self.lineage.cached(operator, partition, worker)
+        return self._follow_to_the_end(change, "what it was for is cached", now_ns)
 
     # Attempts.
 

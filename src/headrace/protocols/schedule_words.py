@@ -190,6 +190,15 @@ class ResultLost(Struct, frozen=True):
     now_ns: int
 
 
+class CacheGained(Struct, frozen=True):
+    """A worker keeps a copy of a cached partition that another had made."""
+
+    worker: WorkerId
+    operator: OperatorId
+    partition: int
+    now_ns: int
+
+
 class CacheEvicted(Struct, frozen=True):
     """A worker had to drop a cached partition."""
 
@@ -249,6 +258,7 @@ Event = (
     | AttemptStopped
     | ResultDelivered
     | ResultLost
+    | CacheGained
     | CacheEvicted
     | DatasetUncached
     | StagesReplanned

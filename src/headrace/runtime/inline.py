@@ -22,6 +22,7 @@ from headrace.loops.jobs import JobHandle, JobRequest, StageCode
 from headrace.loops.loop import Watcher
 from headrace.loops.session import WorkerInfo, kept_of, snapshot
 from headrace.loops.work import WorkerLoop, WorkerPorts
+from headrace.plan.levels import StorageLevel
 from headrace.ports import Endpoint, Files, Flag, Peer, Phase
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.files import SystemFiles
@@ -268,10 +269,10 @@ class InlineSession:
         """Return which partitions of a dataset the worker keeps."""
         return kept_of(self.controller, operator, partitions)
 
-    def keep(self, operator: OperatorId) -> None:
+    def keep(self, operator: OperatorId, level: StorageLevel) -> None:
         """A dataset is to be kept."""
         self._check()
-        self.controller.cached.add(operator)
+        self.controller.keep(operator, level)
 
     def uncache(self, operator: OperatorId) -> None:
         """A dataset is not to be kept any more."""

@@ -19,6 +19,7 @@ from headrace.loops.controller import Controller, ControllerPorts
 from headrace.loops.jobs import JobHandle, JobRequest, StageCode
 from headrace.loops.loop import Watcher
 from headrace.loops.session import WorkerInfo, kept_of, snapshot
+from headrace.plan.levels import StorageLevel
 from headrace.ports import Files, Flag
 from headrace.runtime.channel.sockets import PATH_MAX, SocketNetwork
 from headrace.runtime.clock import SystemClock
@@ -186,9 +187,9 @@ class LocalSession:
         """Return which partitions of a dataset some worker keeps."""
         return kept_of(self.controller, operator, partitions)
 
-    def keep(self, operator: OperatorId) -> None:
+    def keep(self, operator: OperatorId, level: StorageLevel) -> None:
         """A dataset is to be kept."""
-        self._call(lambda: self.controller.cached.add(operator))
+        self._call(lambda: self.controller.keep(operator, level))
 
     def uncache(self, operator: OperatorId) -> None:
         """A dataset is not to be kept any more."""

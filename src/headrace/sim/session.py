@@ -15,6 +15,7 @@ from headrace.loops.controller import Controller, ControllerPorts
 from headrace.loops.jobs import JobHandle, JobRequest, StageCode
 from headrace.loops.loop import Watcher
 from headrace.loops.session import WorkerInfo, kept_of, snapshot
+from headrace.plan.levels import StorageLevel
 from headrace.ports import Files, Flag
 from headrace.sim.bodies import SimFlag
 from headrace.sim.disk import SimDisk, SimFiles
@@ -196,9 +197,9 @@ class SimSession:
         """Return which partitions of a dataset some worker keeps."""
         return kept_of(self.controller, operator, partitions)
 
-    def keep(self, operator: OperatorId) -> None:
+    def keep(self, operator: OperatorId, level: StorageLevel) -> None:
         """A dataset is to be kept."""
-        self.happen(f"keeps {operator}", 0, lambda: self.controller.cached.add(operator))
+        self.happen(f"keeps {operator}", 0, lambda: self.controller.keep(operator, level))
 
     def uncache(self, operator: OperatorId) -> None:
         """A dataset is not to be kept any more."""

@@ -6,7 +6,10 @@ not kept; others give way, the one used longest ago first.  What is on disk lies
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
 from headrace.execute.chunks import Corrupt, split_frames
 from headrace.plan.levels import StorageLevel
@@ -14,7 +17,20 @@ from headrace.ports import Files, WriteFile
 from headrace.store.mapoutput import read_range
 
 Key = tuple[int, int]  # dataset and partition
+P = ParamSpec("P")
+R = TypeVar("R")
 PIECE = 1 << 20
+
+
+def _alone(method: Callable[Concatenate[Cache, P], R]) -> Callable[Concatenate[Cache, P], R]:
+    """Let one thread at a time change what is kept: bodies do, and the loop, which takes copies and forgets datasets."""
+
+    def locked(self: Cache, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.lock:
+            return method(self, *args, **kwargs)
+
+    locked.__doc__ = method.__doc__
+    return locked
 
 
 class Cache:
@@ -33,6 +49,7 @@ class Cache:
         self._bytes = 0
         self._own_bytes: Counter[int] = Counter()  # by dataset
         self._evicted: list[Key] = []
+        self.lock = threading.RLock()
 
     def get(self, operator: int, partition: int) -> list[bytes] | None:
         """Return a partition's frames, if it is in memory."""
@@ -40,6 +57,10 @@ class Cache:
         if frames is not None:
             self._kept.move_to_end((operator, partition))
         return frames
+
+    def holds(self, operator: int, partition: int) -> bool:
+        """Whether a partition is here, in memory or on disk."""
+        return (operator, partition) in self._kept or (operator, partition) in self._stored
 
     def path(self, operator: int, partition: int) -> str | None:
         """Return the file of a partition, if it is on disk."""
@@ -68,6 +89,7 @@ class Cache:
         """Begin to keep a partition."""
         return Entry(self, (operator, partition), level)
 
+    @_alone
     def make_room(self, size: int, key: Key) -> bool:
         """Let other datasets' partitions go until so much fits; False if it cannot."""
         if self._own_bytes[key[0]] + size > self._budget:
@@ -90,6 +112,7 @@ class Cache:
             return
         self._evicted.append(key)
 
+    @_alone
     def put(self, key: Key, frames: list[bytes], level: StorageLevel = StorageLevel.MEMORY_ONLY) -> None:
         """Keep a partition in memory that was made room for."""
         self.drop(key)
@@ -106,6 +129,7 @@ class Cache:
         except OSError:
             return None
 
+    @_alone
     def store(self, key: Key) -> None:
         """A partition's file is there."""
         self._drop(key)
@@ -130,16 +154,19 @@ class Cache:
         if not self._own_bytes[key[0]]:
             del self._own_bytes[key[0]]
 
+    @_alone
     def forget(self, operator: int) -> None:
         """Drop a dataset."""
         for key in [key for key in (*self._kept, *self._stored) if key[0] == operator]:
             self.drop(key)
 
+    @_alone
     def drop(self, key: Key) -> None:
         """Drop one partition."""
         self._drop(key)
         self._unstore(key)
 
+    @_alone
     def evicted(self) -> tuple[Key, ...]:
         """Return what gave way since the last call."""
         gone, self._evicted = tuple(self._evicted), []
@@ -170,10 +197,11 @@ class Entry:
 
     def done(self) -> None:
         """Nothing more comes: from now on others may read it, if it still fits beside what was kept meanwhile."""
-        if self._aside is None and self._level.use_memory and self._cache.make_room(self._size, self.key):
-            self._cache.put(self.key, self._frames, self._level)
-            self.complete = True
-            return
+        with self._cache.lock:
+            if self._aside is None and self._level.use_memory and self._cache.make_room(self._size, self.key):
+                self._cache.put(self.key, self._frames, self._level)
+                self.complete = True
+                return
         if self._aside is None and self._level.use_disk:  # what was kept meanwhile took the room
             self._aside = self._cache.create(self.key)
             if self._aside is not None and not all(map(self._aside.write, self._frames)):
