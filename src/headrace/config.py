@@ -81,6 +81,13 @@ class DataConfig(Struct, frozen=True, kw_only=True):
     capsule_bytes: int = 64 << 20  # what a worker may save of the input of attempts that failed; 0: nothing
 
 
+class JoinConfig(Struct, frozen=True, kw_only=True):
+    """When a join with `skew="auto"` departs from the usual plan."""
+
+    broadcast_bytes: int = 10 << 20  # a side that takes no more than this, pickled, is sent to every worker
+    split_records: int = 100_000  # a key with fewer records and pairings than this is not split
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """A whole run's settings."""
 
@@ -95,6 +102,7 @@ class Config(Struct, frozen=True, kw_only=True):
     membership: MembershipConfig = field(default_factory=MembershipConfig)
     memory: MemoryConfig | None = None  # None: an equal share of what the machine has
     data: DataConfig = field(default_factory=DataConfig)
+    join: JoinConfig = field(default_factory=JoinConfig)
 
     @property
     def shuffle_partitions(self) -> int:
@@ -201,6 +209,8 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "split": ("data", "split_bytes", _some_bytes),
     "inline": ("data", "inline_bytes", _few_bytes),
     "capsule": ("data", "capsule_bytes", parse_size),
+    "broadcast_bytes": ("join", "broadcast_bytes", parse_size),
+    "split_records": ("join", "split_records", _positive),
     "seed": ("", "seed", _count),
     "faults": ("", "faults", lambda text: tuple(part for part in text.split(",") if part)),
 }

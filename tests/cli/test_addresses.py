@@ -36,6 +36,8 @@ VALUES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "split": ("16k", 16 << 10, ("0", "0.1", "-1")),
     "capsule": ("1MB", 1 << 20, ("some", "-1")),
     "inline": ("0", 0, ("x",)),
+    "broadcast_bytes": ("0", 0, ("-1", "few")),
+    "split_records": ("9", 9, ("0", "many")),
     "seed": ("7", 7, ("-1", "x")),
     "faults": ("kill,host", ("kill", "host"), ()),
 }

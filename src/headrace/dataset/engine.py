@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 
+from headrace.dataset import adapting
 from headrace.dataset.checkpoints import Checkpoints
 from headrace.dataset.failing import Failures
 from headrace.dataset.jobs import Jobs
@@ -31,6 +32,7 @@ from headrace.plan.functions import PROTOCOL, Site, UserFunction, call_site, dig
 from headrace.plan.hashing import short
 from headrace.plan.levels import StorageLevel
 from headrace.plan.operators import (
+    Adaptive,
     Aggregate,
     Body,
     Edge,
@@ -42,6 +44,7 @@ from headrace.plan.operators import (
     ancestors,
 )
 from headrace.plan.partitioners import Partitioner, RangePartitioner
+from headrace.plan.rewrite import become, tell
 from headrace.plan.stages import RecordsSink, ResultSink, Stage, compile_job
 
 SAMPLE_PER_PARTITION = 40  # keys drawn for each partition that sorting makes
@@ -69,6 +72,7 @@ class Engine:
         self.checkpoints = Checkpoints(self)
         self.unsettled: weakref.WeakSet[Operator] = weakref.WeakSet()  # something is to be measured before they run
         self.lock = threading.RLock()  # several threads may run actions
+        self._settling = threading.RLock()  # and wait for each other's samples
 
     # Making operators.
 
@@ -87,7 +91,7 @@ class Engine:
         number = OperatorId(next(self._operators))
         self._derived = self._derived or bool(edges)
         made = Operator(number, name, site or call_site(), body, edges, partitions, partitioner)
-        if any(_is_unsettled(edge) or edge.source in self.unsettled for edge in edges):
+        if isinstance(body, Adaptive) or any(_is_unsettled(edge) or edge.source in self.unsettled for edge in edges):
             self.unsettled.add(made)
         return made
 
@@ -217,7 +221,7 @@ class Engine:
                 "a function that runs in a task cannot run another job. Join the datasets, or collect one and pass it "
                 "with ctx.broadcast."
             )
-        self._settle_ranges(tip)
+        self._settle_all(tip)
         self.checkpoints.pump()
         with self.lock:
             stages = self.compile(tip, sink, name)
@@ -344,15 +348,26 @@ class Engine:
         self.session.share_main(self._main_digest, self._message(self._main_digest, blob))
         return self._main_digest
 
-    # Sorting.
+    # What is measured before it runs.
 
-    def _settle_ranges(self, tip: Operator) -> None:
-        """Draw the samples that range partitioners need, inner ones first."""
-        for operator in ancestors(tip, within=self.unsettled):
-            for edge in operator.inputs:
-                if isinstance(edge, Shuffle) and isinstance(edge.partitioner, RangePartitioner):
-                    self._settle(edge, edge.partitioner)
-            self.unsettled.discard(operator)
+    def _settle_all(self, tip: Operator) -> None:
+        """Draw the samples that range partitioners and joins need, inner ones first."""
+        if tip not in self.unsettled:
+            return
+        with self._settling:
+            for operator in ancestors(tip, within=self.unsettled):
+                for edge in operator.inputs:
+                    if isinstance(edge, Shuffle) and isinstance(edge.partitioner, RangePartitioner):
+                        self._settle(edge, edge.partitioner)
+                if isinstance(operator.body, Adaptive):
+                    adapting.settle(self, operator)
+                self.unsettled.discard(operator)
+
+    def settle_as(self, operator: Operator, body: Body, inputs: tuple[Edge, ...], because: str) -> None:
+        """Make an operator what was chosen for it."""
+        with self.lock:
+            become(operator, body, inputs)
+            tell(operator, because)
 
     def _settle(self, edge: Shuffle, partitioner: RangePartitioner) -> None:
         if partitioner.bounds is not None:

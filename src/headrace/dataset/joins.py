@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace.dataset.engine import Engine
-from headrace.dataset.keyed import cogroup
+from headrace.dataset.keyed import cogroup, partitioner_for
+from headrace.errors import UsageError
 from headrace.execute import joining
 from headrace.plan.functions import UserFunction
-from headrace.plan.operators import Operator, PerRecord
+from headrace.plan.hashing import short
+from headrace.plan.operators import Adaptive, Join, Operator, PerRecord
 
 
 def over_groups(
@@ -34,13 +36,52 @@ def over_groups(
     return engine.operator(name, made, (grouped,), partitions=grouped.partitions, partitioner=partitioner)
 
 
+def join(engine: Engine, left: Operator, right: Operator, number: int | None, skew: str | None = None) -> Operator:
+    """Pair the values of equal keys."""
+    if _adapts(skew):
+        return _adaptive(engine, left, right, "join", number, Adaptive())
+    partitioner = partitioner_for(engine, [left, right], number, None)
+    sides = tuple(
+        side if side.partitioner == partitioner else engine.shuffle(side, partitioner) for side in (left, right)
+    )
+    return engine.operator("join", Join(), sides, partitions=partitioner.partitions, partitioner=partitioner)
+
+
 def outer_join(
-    engine: Engine, left: Operator, right: Operator, number: int | None, *, keeps_left: bool, keeps_right: bool
+    engine: Engine,
+    left: Operator,
+    right: Operator,
+    number: int | None,
+    skew: str | None = None,
+    *,
+    keeps_left: bool,
+    keeps_right: bool,
 ) -> Operator:
     """Pair the values of equal keys, and those without a partner with None."""
     side = "full" if keeps_left and keeps_right else "left" if keeps_left else "right"
+    if _adapts(skew):
+        return _adaptive(engine, left, right, f"{side}_outer_join", number, Adaptive(keeps_left, keeps_right))
     pairs = functools.partial(joining.pair_or_none, keeps_left=keeps_left, keeps_right=keeps_right)
     return over_groups(engine, [left, right], f"{side}_outer_join", pairs, number)
+
+
+def _adapts(skew: str | None) -> bool:
+    if skew not in (None, "auto"):
+        raise UsageError(f'skew cannot be {short(skew)}. Give it "auto", or leave it out.')
+    return skew == "auto"
+
+
+def _adaptive(
+    engine: Engine, left: Operator, right: Operator, name: str, number: int | None, body: Adaptive
+) -> Operator:
+    """Put a join off until its sides are measured; how keys will be dealt is not known before."""
+    partitioner = partitioner_for(engine, [left, right], number, None)
+    outer = body.keeps_left or body.keeps_right
+    sides = tuple(
+        side if side.partitioner == partitioner else engine.shuffle(side, partitioner, grouped=outer)
+        for side in (left, right)
+    )
+    return engine.operator(name, body, sides, partitions=partitioner.partitions)
 
 
 def subtract_by_key(

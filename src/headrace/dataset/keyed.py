@@ -10,7 +10,7 @@ from headrace.dataset.engine import Engine
 from headrace.execute.helpers import ValuesOf
 from headrace.plan.functions import UserFunction, call_site, user_function
 from headrace.plan.hashing import stable_hash
-from headrace.plan.operators import Aggregate, CoGroup, Join, Merge, Operator, PerRecord, Shuffle
+from headrace.plan.operators import Aggregate, CoGroup, Merge, Operator, PerRecord, Shuffle
 from headrace.plan.partitioners import FunctionPartitioner, HashPartitioner, Partitioner, RangePartitioner
 
 PartitionFunction = Callable[[Any], int]
@@ -128,15 +128,6 @@ def cogroup(
     partitioner = partitioner_for(engine, sources, number, function)
     inputs = tuple(s if s.partitioner == partitioner else engine.shuffle(s, partitioner, grouped=True) for s in sources)
     return engine.operator(name, CoGroup(), inputs, partitions=partitioner.partitions, partitioner=partitioner)
-
-
-def join(engine: Engine, left: Operator, right: Operator, number: int | None) -> Operator:
-    """Pair the values of equal keys."""
-    partitioner = partitioner_for(engine, [left, right], number, None)
-    sides = tuple(
-        side if side.partitioner == partitioner else engine.shuffle(side, partitioner) for side in (left, right)
-    )
-    return engine.operator("join", Join(), sides, partitions=partitioner.partitions, partitioner=partitioner)
 
 
 def lookup(engine: Engine, source: Operator, key: Any) -> list[Any]:

@@ -97,11 +97,12 @@ def scatter(
 
     """
     if isinstance(partitioner, HashPartitioner):
-        return deal(keys, values, _places(keys, partitioner.partitions, distinct), partitioner.partitions)
+        places = places_of(keys, partitioner.partitions, distinct=distinct)
+        return deal(keys, values, places, partitioner.partitions)
     return deal(keys, values, map(partitioner.partition, keys), partitioner.partitions)
 
 
-def _places(keys: Sequence[Any], number: int, distinct: bool) -> Iterable[int]:
+def places_of(keys: Sequence[Any], number: int, *, distinct: bool) -> Iterable[int]:
     """Say where each key goes; where few are different, each of those is hashed once."""
     if not distinct and len(keys) >= FEW * FEW and plain(keys):
         different = list(dict.fromkeys(keys))

@@ -9,8 +9,9 @@ from headrace.execute.chunks import CHUNK_BYTES, CHUNK_RECORDS, sizeof
 from headrace.execute.combine import column_frames, columns_of, combine_stream, group_frames, key_error
 from headrace.execute.flow import Flow, StoppedEarly, Stream
 from headrace.execute.kernels import FEW, Columns, Table, append_pairs, scatter
+from headrace.execute.spreading import Spread
 from headrace.plan.operators import Aggregate
-from headrace.plan.partitioners import Partitioner
+from headrace.plan.partitioners import Partitioner, SplitPartitioner
 from headrace.plan.stages import ShuffleSink
 from headrace.ports import Bytes, MapOutput, TaskPort
 
@@ -22,8 +23,9 @@ GATHERED_BYTES = 4 * CHUNK_BYTES  # and no more than so many bytes, as far as si
 class Scatter:
     """Parts on their way to reduce partitions: columns, then frames in memory, then frames on disk."""
 
-    def __init__(self, partitioner: Partitioner, budget: int, port: TaskPort) -> None:
+    def __init__(self, partitioner: Partitioner, budget: int, port: TaskPort, first: int = 0) -> None:
         self._partitioner, self._budget, self._port = partitioner, budget, port
+        self._spread = Spread(partitioner, first) if isinstance(partitioner, SplitPartitioner) else None
         number = partitioner.partitions
         self._columns: list[Columns] = [([], []) for _ in range(number)]
         self._frames: list[list[bytes]] = [[] for _ in range(number)]
@@ -35,7 +37,10 @@ class Scatter:
     def add(self, keys: list[Any], values: list[Any], *, distinct: bool = False) -> None:
         """Deal a batch of pairs, no two of which have equal keys if that is said."""
         try:
-            dealt = scatter(keys, values, self._partitioner, distinct=distinct)
+            if self._spread is not None:
+                dealt = self._spread.scatter(keys, values)
+            else:
+                dealt = scatter(keys, values, self._partitioner, distinct=distinct)
         except TypeError as error:
             if (ours := key_error(error)) is not None:
                 raise ours from None
@@ -107,9 +112,9 @@ class Scatter:
         values.clear()
 
 
-def write_shuffle(flow: Flow, sink: ShuffleSink, budget: int, port: TaskPort) -> int:
+def write_shuffle(flow: Flow, sink: ShuffleSink, budget: int, port: TaskPort, partition: int = 0) -> int:
     """Send a partition through its shuffle; return how many records left this task."""
-    scatter_ = Scatter(sink.partitioner, budget, port)
+    scatter_ = Scatter(sink.partitioner, budget, port, partition)
     if sink.combine is not None:
         _combined(flow.records(), sink.combine, scatter_, budget, port.pause)
     else:

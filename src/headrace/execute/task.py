@@ -398,7 +398,7 @@ class TaskBody:
         sink, port = self._program.sink, self._port
         match sink:
             case ShuffleSink():
-                return write_shuffle(flow, sink, self._budget, port)
+                return write_shuffle(flow, sink, self._budget, port, self._task.partition)
             case ValueSink():
                 value = sink.function.call(flow.records())
                 port.enter("write")

@@ -10,6 +10,7 @@ from headrace.plan.advice import advice
 from headrace.plan.functions import UserFunction, name_of
 from headrace.plan.html import Plan
 from headrace.plan.operators import (
+    Adaptive,
     Cross,
     Forward,
     Gather,
@@ -54,6 +55,7 @@ def _stage(stage: Stage, finished: bool, copies: bool) -> Iterator[str]:
     for level in dict.fromkeys(node.level for node in stage.program.nodes if node.cached):
         kept = [node.name for node in stage.program.nodes if node.cached and node.level == level]
         yield f"  cached:   {', '.join(kept)}, {'in' if level.use_memory else 'on'} {level}"
+    yield from _adapted(stage.operators)
     sink = stage.program.sink
     if isinstance(sink, ShuffleSink):
         combine = ", combined on the map side first" if sink.combine else ""
@@ -64,6 +66,15 @@ def _stage(stage: Stage, finished: bool, copies: bool) -> Iterator[str]:
         yield f"  advice:   {said}"
     how = protection(stage, copies=copies)
     yield f"  recovery: {', '.join(c.recovery for c in how.cells)}, because {how.because}"
+
+
+def _adapted(operators: Sequence[Operator]) -> Iterator[str]:
+    """Say what is to be measured before it runs, and what was chosen when it had been."""
+    for operator in operators:
+        if isinstance(operator.body, Adaptive):
+            yield f"  adapts:   {operator.name}: its sides are measured before it runs, and its plan may be another then"
+        elif operator.chosen is not None:
+            yield f"  chosen:   {operator.name}: {operator.chosen}"
 
 
 def _chains(operators: Sequence[Operator]) -> str:

@@ -126,6 +126,18 @@ class Join(Struct, frozen=True):
     """Every pairing of the values of equal keys of two inputs."""
 
 
+class Adaptive(Struct, frozen=True):
+    """A join that becomes one of several plans when its sides have been measured, before it runs for the first time.
+
+    Attributes:
+        keeps_left, keeps_right: pairs of that side that have no partner are paired with None.
+
+    """
+
+    keeps_left: bool = False
+    keeps_right: bool = False
+
+
 class Gather(Struct, frozen=True):
     """Several partitions of the input, one after the other."""
 
@@ -156,6 +168,7 @@ Body = (
     | Merge
     | CoGroup
     | Join
+    | Adaptive
     | Gather
     | Zip
     | Cross
@@ -260,6 +273,7 @@ class Operator(Struct, frozen=True, eq=False, weakref=True):
         name: what the user called.
         partitioner: how the keys of the result are dealt, when that is known.
         title: what the user calls the dataset.
+        chosen: which plan it got when its inputs had been measured, and why.
 
     """
 
@@ -271,6 +285,7 @@ class Operator(Struct, frozen=True, eq=False, weakref=True):
     partitions: int
     partitioner: Partitioner | None = None
     title: str | None = None
+    chosen: str | None = None
 
 
 def ancestors(operator: Operator, within: Container[Operator] | None = None) -> list[Operator]:

@@ -31,6 +31,28 @@ class HashPartitioner(Struct, frozen=True):
         return f"hash({self.partitions})"
 
 
+class SplitPartitioner(Struct, frozen=True):
+    """By the stable hash, and some keys over several partitions, of which the one that their hash says is their home.
+
+    Attributes:
+        dealt: keys whose rows are dealt in turn to so many partitions, from their home on.
+        copied: keys whose rows go to all of so many.
+
+    """
+
+    partitions: int
+    dealt: dict[Any, int]
+    copied: dict[Any, int]
+
+    def partition(self, key: Any) -> int:
+        """Return the home of a key."""
+        return HashPartitioner(self.partitions).partition(key)
+
+    def __str__(self) -> str:
+        what = [f"{len(keys)} {how}" for keys, how in ((self.dealt, "dealt"), (self.copied, "copied")) if keys]
+        return f"hash({self.partitions}), split keys: {', '.join(what)}"
+
+
 class FunctionPartitioner(Struct, frozen=True):
     """By what a function of the user's returns for the key, modulo the number of partitions."""
 
@@ -124,5 +146,5 @@ def unordered(error: TypeError) -> ProgramError:
     return ProgramError(f"these keys cannot be put in order: {error}. Give a key that returns values of one kind.")
 
 
-Partitioner = HashPartitioner | FunctionPartitioner | RangePartitioner
+Partitioner = HashPartitioner | SplitPartitioner | FunctionPartitioner | RangePartitioner
 PartitionFunction = Callable[[Any], int]

@@ -18,6 +18,11 @@ def become(operator: Operator, body: Body, inputs: tuple[Edge, ...]) -> None:
     force_setattr(operator, "inputs", inputs)
 
 
+def tell(operator: Operator, chosen: str) -> None:
+    """Say why an operator became what it is."""
+    force_setattr(operator, "chosen", chosen)
+
+
 def entitle(operator: Operator, title: str | None) -> None:
     """Give a dataset a name, for people."""
     force_setattr(operator, "title", title)

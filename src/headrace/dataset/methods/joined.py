@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from headrace.dataset import joins, keyed
 from headrace.dataset.methods.handle import Handle
@@ -49,60 +49,101 @@ class Joined(Handle[T]):
         return self._then(keyed.cogroup(self._engine, sources, "group_with", None))
 
     def join(
-        self: Joined[tuple[K, V]], other: Dataset[tuple[K, W]], num_partitions: int | None = None
+        self: Joined[tuple[K, V]],
+        other: Dataset[tuple[K, W]],
+        num_partitions: int | None = None,
+        *,
+        skew: Literal["auto"] | None = None,
     ) -> Dataset[tuple[K, tuple[V, W]]]:
         """Pair every value of a key with every value of the same key in another dataset.
 
         Args:
             num_partitions: as for `partition_by`.
+            skew: "auto" has both sides measured, in jobs of their own, before the join runs for the first time: a small
+                side is sent to every worker and the other not shuffled; a key that overwhelms its partition is split over
+                several. How the result is dealt is not known then; `explain` says what was chosen, and why. It pays where
+                making the sides takes less than joining them.
 
         >>> ages, homes = ctx.parallelize([("ann", 7), ("bob", 9)]), ctx.parallelize([("ann", "Ulm")])
         >>> ages.join(homes).collect()
         [('ann', (7, 'Ulm'))]
+        >>> ages.join(homes, skew="auto").collect()
+        [('ann', (7, 'Ulm'))]
 
         """
-        return self._then(keyed.join(self._engine, self._operator, self._beside(other, "join"), num_partitions))
+        right = self._beside(other, "join")
+        return self._then(joins.join(self._engine, self._operator, right, num_partitions, skew))
 
     def left_outer_join(
-        self: Joined[tuple[K, V]], other: Dataset[tuple[K, W]], num_partitions: int | None = None
+        self: Joined[tuple[K, V]],
+        other: Dataset[tuple[K, W]],
+        num_partitions: int | None = None,
+        *,
+        skew: Literal["auto"] | None = None,
     ) -> Dataset[tuple[K, tuple[V, W | None]]]:
         """Pair the values of equal keys, and those on the left without a partner with None.
+
+        Args:
+            num_partitions, skew: as for `join`.
 
         >>> ages, homes = ctx.parallelize([("ann", 7), ("bob", 9)]), ctx.parallelize([("ann", "Ulm"), ("cid", "Linz")])
         >>> sorted(ages.left_outer_join(homes).collect())
         [('ann', (7, 'Ulm')), ('bob', (9, None))]
+
         """
         right = self._beside(other, "left_outer_join")
         return self._then(
-            joins.outer_join(self._engine, self._operator, right, num_partitions, keeps_left=True, keeps_right=False)
+            joins.outer_join(
+                self._engine, self._operator, right, num_partitions, skew, keeps_left=True, keeps_right=False
+            )
         )
 
     def right_outer_join(
-        self: Joined[tuple[K, V]], other: Dataset[tuple[K, W]], num_partitions: int | None = None
+        self: Joined[tuple[K, V]],
+        other: Dataset[tuple[K, W]],
+        num_partitions: int | None = None,
+        *,
+        skew: Literal["auto"] | None = None,
     ) -> Dataset[tuple[K, tuple[V | None, W]]]:
         """Pair the values of equal keys, and those on the right without a partner with None.
+
+        Args:
+            num_partitions, skew: as for `join`.
 
         >>> ages, homes = ctx.parallelize([("ann", 7), ("bob", 9)]), ctx.parallelize([("ann", "Ulm"), ("cid", "Linz")])
         >>> sorted(ages.right_outer_join(homes).collect())
         [('ann', (7, 'Ulm')), ('cid', (None, 'Linz'))]
+
         """
         right = self._beside(other, "right_outer_join")
         return self._then(
-            joins.outer_join(self._engine, self._operator, right, num_partitions, keeps_left=False, keeps_right=True)
+            joins.outer_join(
+                self._engine, self._operator, right, num_partitions, skew, keeps_left=False, keeps_right=True
+            )
         )
 
     def full_outer_join(
-        self: Joined[tuple[K, V]], other: Dataset[tuple[K, W]], num_partitions: int | None = None
+        self: Joined[tuple[K, V]],
+        other: Dataset[tuple[K, W]],
+        num_partitions: int | None = None,
+        *,
+        skew: Literal["auto"] | None = None,
     ) -> Dataset[tuple[K, tuple[V | None, W | None]]]:
         """Pair the values of equal keys, and those of either side without a partner with None.
+
+        Args:
+            num_partitions, skew: as for `join`.
 
         >>> ages, homes = ctx.parallelize([("ann", 7), ("bob", 9)]), ctx.parallelize([("ann", "Ulm"), ("cid", "Linz")])
         >>> sorted(ages.full_outer_join(homes).collect())
         [('ann', (7, 'Ulm')), ('bob', (9, None)), ('cid', (None, 'Linz'))]
+
         """
         right = self._beside(other, "full_outer_join")
         return self._then(
-            joins.outer_join(self._engine, self._operator, right, num_partitions, keeps_left=True, keeps_right=True)
+            joins.outer_join(
+                self._engine, self._operator, right, num_partitions, skew, keeps_left=True, keeps_right=True
+            )
         )
 
     def subtract(self, other: Dataset[T], num_partitions: int | None = None) -> Dataset[T]:
