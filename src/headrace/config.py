@@ -41,6 +41,14 @@ class SpeculateConfig(Struct, frozen=True, kw_only=True):
     cap: float = 0.1  # copies running at once, as a share of all slots; at least one
 
 
+class CheckpointConfig(Struct, frozen=True, kw_only=True):
+    """When a dataset is checkpointed though nobody asked for it."""
+
+    auto: bool = False
+    failure_ns: int = 3600 * SECOND  # between two failures, on average: the less, the more is written
+    length_max: int = 200  # operators in a row, after which a lineage is cut whatever that saves
+
+
 class MembershipConfig(Struct, frozen=True, kw_only=True):
     """When a silent worker is suspected, when it is given up, and when starting new ones is."""
 
@@ -99,6 +107,7 @@ class Config(Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...] = ()  # kinds of fault in a simulated world
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     speculate: SpeculateConfig = field(default_factory=SpeculateConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     membership: MembershipConfig = field(default_factory=MembershipConfig)
     memory: MemoryConfig | None = None  # None: an equal share of what the machine has
     data: DataConfig = field(default_factory=DataConfig)
@@ -190,6 +199,12 @@ def _switch(text: str) -> bool:
     raise UsageError(f"{text!r} is neither yes nor no.")
 
 
+def _auto(text: str) -> bool:
+    if text not in {"auto", "off"}:
+        raise UsageError(f"{text!r} is neither auto nor off.")
+    return text == "auto"
+
+
 # What may stand in an address: option -> (which part of the configuration, its field, how it is read).
 OPTIONS: dict[str, tuple[str, str, Any]] = {
     "workers": ("", "workers", _positive),
@@ -203,6 +218,9 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "max_result": ("schedule", "result_bytes_max", parse_size),
     "speculate": ("speculate", "enabled", _switch),
     "backup_after": ("speculate", "after_ns", parse_duration),
+    "checkpoint": ("checkpoint", "auto", _auto),
+    "mtbf": ("checkpoint", "failure_ns", _some_time),
+    "lineage": ("checkpoint", "length_max", _positive),
     "heartbeat": ("membership", "heartbeat_ns", _some_time),
     "suspect": ("membership", "suspect_ns", parse_duration),
     "hung": ("membership", "hung_ns", parse_duration),
@@ -266,6 +284,24 @@ def parse_url(url: str) -> Config:
     if config.membership.suspect_ns <= config.membership.heartbeat_ns:
         raise UsageError(f"{url!r} would suspect workers between two heartbeats. Make suspect= longer than heartbeat=.")
     return config
+
+
+def with_option(config: Config, name: str, value: str) -> Config:
+    """Change one setting, as in an address.
+
+    Raises:
+        UsageError: the value makes no sense.
+
+    >>> with_option(Config(), "checkpoint", "auto").checkpoint.auto
+    True
+
+    """
+    if not isinstance(value, str):
+        raise UsageError(f"{name}= must be text, as in an address, not {value!r}.")
+    try:
+        return _set(config, name, value)
+    except UsageError as error:
+        raise UsageError(f"{name}=: {error}") from None
 
 
 def _set(config: Config, name: str, text: str) -> Config:

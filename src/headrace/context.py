@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from headrace.config import Config, parse_url
+from headrace.config import Config, parse_url, with_option
 from headrace.dataset.control import JobControl
 from headrace.dataset.durability import Durability
 from headrace.dataset.engine import Engine
@@ -184,7 +184,13 @@ def _close_all() -> None:
         context.close()
 
 
-def connect(url: str | None = None, *, progress: bool | None = None, watchers: Iterable[Watcher] = ()) -> Context:
+def connect(
+    url: str | None = None,
+    *,
+    progress: bool | None = None,
+    checkpoint: str | None = None,
+    watchers: Iterable[Watcher] = (),
+) -> Context:
     """Connect to where work runs.
 
     Args:
@@ -192,6 +198,8 @@ def connect(url: str | None = None, *, progress: bool | None = None, watchers: I
             simulated cluster), with options such as ``?workers=4&memory=64MB``; what HEADRACE_URL says unless given, or
             ``local://``.
         progress: show progress while jobs run; unless said, a live table in a terminal and plain lines elsewhere.
+        checkpoint: "auto" writes datasets whose lineage has grown long or costly to files in the background, "off" only
+            those that the program marks; as the address says, or "off", unless given.
         watchers: are shown every step of every machine.
 
     Raises:
@@ -203,11 +211,13 @@ def connect(url: str | None = None, *, progress: bool | None = None, watchers: I
 
     """
     with held_interrupts():  # of a run that has begun somebody must know, to end it
-        return _connect(url, progress, watchers)
+        return _connect(url, progress, checkpoint, watchers)
 
 
-def _connect(url: str | None, progress: bool | None, watchers: Iterable[Watcher]) -> Context:
+def _connect(url: str | None, progress: bool | None, checkpoint: str | None, watchers: Iterable[Watcher]) -> Context:
     config = parse_url(Connecting.url or url or os.environ.get(ENVIRONMENT) or "local://")
+    if checkpoint is not None:
+        config = with_option(config, "checkpoint", checkpoint)
     wanted = Connecting.progress if Connecting.progress is not None else progress
     onlookers = Onlookers(wanted)
     session = _session(config, [*onlookers.watchers, *watchers], onlookers.printed)

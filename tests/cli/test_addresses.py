@@ -38,6 +38,9 @@ VALUES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "inline": ("0", 0, ("x",)),
     "broadcast_bytes": ("0", 0, ("-1", "few")),
     "split_records": ("9", 9, ("0", "many")),
+    "checkpoint": ("auto", True, ("on", "")),
+    "mtbf": ("60", 60_000 * MS, ("0", "?")),
+    "lineage": ("30", 30, ("0", "x")),
     "seed": ("7", 7, ("-1", "x")),
     "faults": ("kill,host", ("kill", "host"), ()),
 }

@@ -238,3 +238,33 @@ def test_a_host_that_is_lost_takes_nothing_above_the_checkpoint_with_it(tmp_path
         assert len(tasks.stages()) == 1, "the files of the checkpoint are all that is read"
         assert sorted(result.collect()) == [(0, 58), (1, 59)]
         assert len(tasks.stages()) <= 2, "and of the lost shuffle only what lies behind it is made again"
+
+
+def test_names_and_checkpoints_are_shown(here: Context) -> None:
+    numbers = here.range(6, num_slices=2).key_by(lambda x: x % 2).set_name("numbers")
+    sums = numbers.reduce_by_key(max, 3).set_name("sums").cache()
+    assert (numbers.name, sums.name, here.range(3).name) == ("numbers", "sums", None)
+    assert sums.to_debug_string().splitlines()[0].startswith("(3) reduce_by_key 'sums' [")
+    assert sums.to_debug_string().splitlines()[0].endswith("(kept in the workers' memory)")
+    assert " +-(2) key_by 'numbers' [" in sums.to_debug_string()
+    assert " |  " in sums.keys().to_debug_string()
+    shown = sums.explain()
+    assert "key_by" in shown
+    assert "'numbers'" in shown
+    assert "result:   collect of sums" in shown
+    sums.checkpoint()
+    sums.count()
+    assert "reduce_by_key(checkpointed) 'sums'" in sums.explain()
+    assert "recovery: re-run, replicate, checkpoint, because" in sums.explain()
+    assert sums.to_debug_string().count("\n") == 0
+    with pytest.raises(UsageError, match="some text"):
+        sums.set_name("")
+
+
+def test_a_lineage_that_branches_and_is_long_is_shown_once_and_at_once(here: Context) -> None:
+    tip = here.range(4, num_slices=2).key_by(abs)
+    for _ in range(400):
+        tip = tip.join(tip, 2).map_values(max)
+    text = tip.to_debug_string()
+    assert len(text.splitlines()) < 10 * 400
+    assert max(map(len, text.splitlines())) < 500

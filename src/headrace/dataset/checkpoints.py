@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from headrace.dataset.committing import ASIDE, commit
+from headrace.dataset.costs import Costs
 from headrace.errors import ContextClosed, HeadraceError, JobCancelled, OutputError, UsageError, WorldError
 from headrace.execute import helpers
 from headrace.execute.formats.checkpoints import CheckpointWriter
 from headrace.loops.jobs import JobHandle
+from headrace.plan.cutting import choose, cuts
 from headrace.plan.formats import Frames
 from headrace.plan.functions import UserFunction
 from headrace.plan.levels import StorageLevel
@@ -30,6 +32,7 @@ from headrace.plan.operators import Kept, Operator, ReadFiles, Split, ancestors
 from headrace.plan.rewrite import become
 from headrace.plan.stages import FileSink, ResultSink, ValueSink
 from headrace.ports import Files
+from headrace.store.layout import HOME
 
 if TYPE_CHECKING:
     from headrace.dataset.engine import Engine
@@ -71,6 +74,10 @@ class Checkpoints:
         self._threads: list[threading.Thread] = []
         self._lock = threading.RLock()
         self.folder: str | None = None
+        self.costs = Costs()
+        self._config = engine.config.checkpoint
+        if self._config.auto:
+            engine.session.controller.loop.watchers.append(self.costs)
 
     # What the user asks for.
 
@@ -128,12 +135,31 @@ class Checkpoints:
     def computed(self, handle: JobHandle) -> None:
         """An action has ended well: begin to write what is marked in its lineage."""
         self.poll()
-        if not self._marked:
-            return
         tip, _ = handle.request.keep[-1]
-        for operator in ancestors(tip):
-            if operator in self._marked:
-                self.begin(operator)
+        if self._config.auto:
+            self.costs.computed(handle)
+            if not self._writing:
+                self._choose(tip)
+        if self._marked:
+            for operator in ancestors(tip):
+                if operator in self._marked:
+                    self.begin(operator)
+
+    def _choose(self, tip: Operator) -> None:
+        """Mark what in a lineage is worth it."""
+        engine, config = self._engine, self._config
+        lineage = ancestors(tip)  # not long, because it is cut
+        found = cuts(lineage, self.costs.stages, self.costs.results, list(engine.cached))
+        chosen = choose(found, failure_ns=config.failure_ns, length_max=config.length_max)
+        if chosen is None:
+            return
+        operator = next(one for one in lineage if one.id == chosen.operator)
+        if operator in self._marks:
+            return  # it is marked, or could not be written
+        folder = f"{self.folder or engine.session.controller.layout.path(HOME, 'checkpoints')}/dataset-{operator.id}"
+        self.mark(operator, folder)
+        files = engine.session.files
+        weakref.finalize(operator, _remove, files, folder).atexit = False  # nobody else knows of it
 
     def begin(self, operator: Operator) -> None:
         """Begin to write a dataset that is marked."""
@@ -270,6 +296,11 @@ class Checkpoints:
             thread.join(LEAVE_S)
         for writing in self._writing:
             self._sweep(writing)
+
+
+def _remove(files: Files, folder: str) -> None:
+    with contextlib.suppress(OSError):
+        files.remove_tree(folder)
 
 
 def _splits(files: Files, folder: str, names: list[str]) -> tuple[tuple[Split, ...], ...]:

@@ -438,6 +438,7 @@ def _forget_stage(engine: weakref.ref[Engine], session: Session, stage: StageId)
     found = engine()
     if found is not None:
         found.known.forget(stage)
+        found.checkpoints.costs.forget(stage)
     session.release(stage)
 
 

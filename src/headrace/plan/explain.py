@@ -26,7 +26,7 @@ from headrace.plan.operators import (
     Zip,
 )
 from headrace.plan.partitioners import FunctionPartitioner, Partitioner
-from headrace.plan.recovery import protection
+from headrace.plan.recovery import is_checkpoint, protection
 from headrace.plan.stages import ShuffleSink, Stage
 
 
@@ -110,6 +110,8 @@ def _operator(operator: Operator) -> str:
         what = _applied(body.function)
     elif isinstance(body, Gather | Cross | Zip):
         what = _gathered(operator)
+    elif is_checkpoint(body):
+        what = "checkpointed"
     elif isinstance(body, ReadFiles):
         files = len({split.path for splits in body.splits for split in splits})
         what = f"{files} file{'s' * (files != 1)}"
@@ -121,7 +123,8 @@ def _operator(operator: Operator) -> str:
         what = _applied(keyed_by[0])
     else:
         what = ""
-    return f"{operator.name}({what})" if what else operator.name
+    title = f" {operator.title!r}" if operator.title is not None else ""
+    return f"{operator.name}({what}){title}" if what else f"{operator.name}{title}"
 
 
 def _applied(function: UserFunction) -> str:

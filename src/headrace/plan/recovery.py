@@ -9,6 +9,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from headrace.plan.formats import Frames
+from headrace.plan.operators import Body, Kept, ReadFiles
 from headrace.plan.stages import Stage
 
 Execution = Literal["task", "vertex"]
@@ -31,7 +33,7 @@ class Cell(Struct, frozen=True):
 
 TABLE: tuple[Cell, ...] = (
     Cell("task", "re-run", "lineage: lost partitions are computed again from what they were made of", True),
-    Cell("task", "checkpoint", "a long lineage is cut by writing its partitions to a shared store", False),
+    Cell("task", "checkpoint", "a long lineage is cut by writing its partitions to a shared store", True),
     Cell("task", "replicate", "slow tasks get backup copies, and the first to commit wins", True),
     Cell("vertex", "re-run", "its input is replayed into an empty state", False),
     Cell("vertex", "checkpoint", "its state is restored from a consistent cut, and its input rewound to it", False),
@@ -62,9 +64,24 @@ def protection(stage: Stage, *, copies: bool) -> Protection:
         copies: whether the run makes backup copies at all.
 
     """
+    found = _of_tasks(stage, copies=copies)
+    if not any(is_checkpoint(node.body) for node in stage.program.nodes):
+        return found
+    cells = (*found.cells, cell("task", "checkpoint"))
+    return Protection(cells, f"{found.because}; it begins at a checkpoint, and nothing before that is run again")
+
+
+def is_checkpoint(body: Body) -> bool:
+    """Whether records lie in files or with workers, and nothing else is known of how they were made."""
+    return isinstance(body, Kept) or (isinstance(body, ReadFiles) and isinstance(body.format, Frames))
+
+
+def _of_tasks(stage: Stage, *, copies: bool) -> Protection:
     rerun = cell("task", "re-run")
     if stage.spec.barrier:
-        return Protection((rerun,), "its tasks run at once and meet: if one is lost, all are re-run, and none is copied")
+        return Protection(
+            (rerun,), "its tasks run at once and meet: if one is lost, all are re-run, and none is copied"
+        )
     if stage.spec.has_effects:
         return Protection((rerun,), "its functions have effects, so a task is re-run if lost but never copied")
     if not copies:
