@@ -58,8 +58,9 @@ class Progress:
                     self._ended(effect.job)
         elif machine == "claims":
             for effect in effects:
-                if isinstance(effect, claims.Claimed):
-                    stage = self.stages.get(effect.task.stage)
+                gang = effect.members if isinstance(effect, claims.GangClaimed) else ()
+                for claim in gang or ((effect,) if isinstance(effect, claims.Claimed) else ()):
+                    stage = self.stages.get(claim.task.stage)
                     if stage is not None:
                         stage.running += 1
         elif machine == "membership":

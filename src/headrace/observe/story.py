@@ -66,6 +66,9 @@ class Story:
             for effect in effects:
                 if isinstance(effect, claims.Claimed):
                     self._claimed(effect)
+                elif isinstance(effect, claims.GangClaimed):
+                    for claim in effect.members:
+                        self._claimed(claim)
 
     def _claimed(self, claim: claims.Claimed) -> None:
         self.totals["attempts"] += 1
@@ -86,7 +89,8 @@ class Story:
             self._jobs[event.job] = name
             self.line("job begun", job=event.job, name=name, partitions=len(event.wanted))
         elif isinstance(event, words.OutputCommitted):
-            self._committed(event)
+            for attempt in _dealt_with(event, effects):
+                self._committed(attempt, self._tasks.get(attempt, event.task))
         elif isinstance(event, words.HostGone):
             self.totals["hosts lost"] += 1
             self.line("host lost", host=event.host)
@@ -96,17 +100,17 @@ class Story:
             if kind in ("failed", "lost"):  # the attempt that was one too many
                 self.totals[kind] += 1
 
-    def _committed(self, event: words.OutputCommitted) -> None:
+    def _committed(self, attempt: AttemptId, task: TaskId) -> None:
         self.totals["committed"] += 1
-        self._tasks.pop(event.attempt, None)
-        tally = self._stages.get(event.task.stage)
+        self._tasks.pop(attempt, None)
+        tally = self._stages.get(task.stage)
         if tally is not None:
-            again = event.task.partition in tally.committed
-            tally.committed.add(event.task.partition)
+            again = task.partition in tally.committed
+            tally.committed.add(task.partition)
             if again:
-                self.line("task done again", task=str(event.task), attempt=event.attempt)
+                self.line("task done again", task=str(task), attempt=attempt)
             elif len(tally.committed) == tally.partitions:
-                self.line("stage done", stage=event.task.stage, name=tally.name)
+                self.line("stage done", stage=task.stage, name=tally.name)
 
     def _asked(self, effect: Any) -> None:
         match effect:
@@ -159,3 +163,10 @@ class Story:
             **({"attempt": attempt} if attempt is not None else {}),
             **({"task": str(task)} if task is not None else {}),
         )
+
+
+def _dealt_with(event: words.OutputCommitted, effects: list[Any]) -> list[AttemptId]:
+    """List the attempts whose outputs are dealt with at this commit: its own, or when the last of a gang commits, all."""
+    settled = {effect.attempt: effect.kept for effect in effects if isinstance(effect, words.Settle)}
+    others = [attempt for attempt, kept in settled.items() if kept and attempt != event.attempt]
+    return [event.attempt, *others] if event.attempt in settled else others
