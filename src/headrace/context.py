@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 from collections.abc import Iterable
@@ -142,7 +143,8 @@ class Context(Sources, JobControl, Durability):
             return
         with held_interrupts():
             try:
-                self._engine.failures.close()
+                with contextlib.suppress(Exception):  # whatever is in its way, the run ends
+                    self._engine.failures.close()
                 self._session.close()
                 self._engine.checkpoints.close()
             finally:

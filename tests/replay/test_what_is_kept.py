@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import headrace
-from headrace.errors import InputError, TaskFailed, UsageError
+from headrace.errors import DiskFull, InputError, JobCancelled, TaskFailed, UsageError
 from headrace.observe import failures
 from headrace.observe.failures import find, folder_of, list_of
+from tests.real.help import until
 
 
 def failed(url: str, make: Any = lambda ctx: ctx.range(1).map(lambda x: 1 // x)) -> TaskFailed:
@@ -44,9 +46,12 @@ def test_input_that_is_not_saved_is_said_so(url: str, why: str) -> None:
 
 def test_an_attempt_that_went_with_its_process_left_nothing() -> None:
     error = failed("local://?workers=1&max_failures=1", lambda ctx: ctx.range(1).map(lambda x: os._exit(3)))
-    with pytest.raises(UsageError, match="went with its process, before its input could be saved"):
-        error.replay()
     (lost,) = [int(line.split()[1].rstrip(":")) for line in error.history]
+    assert error.attempt == lost
+    with pytest.raises(
+        UsageError, match=f"attempt {lost} cannot .* went with its process, before its input could be saved"
+    ):
+        error.replay()
     with pytest.raises(UsageError, match="it was lost with its process, and left nothing"):
         find(error.run, lost)
 
@@ -105,6 +110,26 @@ def test_a_link_that_somebody_planted_is_not_followed(tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "moved")
     with pytest.raises(UsageError, match="not a file of yours alone"):
         error.replay()
+
+
+def test_a_disk_that_was_full_is_not_replayed() -> None:
+    def full(x: int) -> int:
+        raise DiskFull("no space is left. Make some.")
+
+    error = failed("inline://?max_failures=1", lambda ctx: ctx.range(1).map(full))
+    assert "its functions were not to blame" in error.unsaved
+    assert "headrace replay" not in str(error)
+
+
+def test_a_job_that_was_cancelled_has_nothing_to_replay() -> None:
+    with headrace.connect("local://?workers=1", progress=False) as ctx:
+        future = ctx.submit(ctx.range(1).map(lambda x: time.sleep(60)).count)
+        until(ctx.workers, "a worker")
+        future.cancel()
+        with pytest.raises(JobCancelled, match="cancelled") as caught:
+            future.result()
+    with pytest.raises(UsageError, match="no attempt failed by itself"):
+        caught.value.replay()
 
 
 @pytest.mark.parametrize("run", ["../../etc", "a/b", ""])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.errors import HeadraceError, JobFailed, Replayer, TaskFailed
+from headrace.errors import HeadraceError, JobFailed, Replayer
 from headrace.loops.jobs import FailedAttempt
 from headrace.loops.session import Session
 from headrace.observe.failures import Keeper, find, surroundings
@@ -28,11 +28,9 @@ class Failures:
             return
         failure.run = self._session.run
         if failed is None:
-            if isinstance(failure, TaskFailed):
-                failure.unsaved = "it went with its process, before its input could be saved. Look at what it printed"
             return
         failure.attempt = failed.attempt
-        why = failed.why
+        why = failed.why or ("" if failed.capsule else "nobody knows why")
         if failed.capsule:
             try:
                 self._keep(failed.capsule, failed.path, failed.pieces)

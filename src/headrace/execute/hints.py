@@ -34,7 +34,9 @@ def hint(error: BaseException, operator: str | None, frames: str) -> str:
         return f"{operator} calls its function with {GIVEN[operator]}.{apart}"
     if NOT_ITERABLE.fullmatch(said):
         if operator in ("flat_map", "flat_map_values"):
-            return f"{operator} makes a record of each element of what its function returns. Use {operator[5:]} for one."
+            return (
+                f"{operator} makes a record of each element of what its function returns. Use {operator[5:]} for one."
+            )
         if operator in ("map_partitions", "map_partitions_with_index"):
             return f"{operator} makes a record of each element of what its function returns. Return [value] for one."
     return ""

@@ -16,6 +16,7 @@ from headrace.store.layout import CAPSULE, Layout, result_name
 from headrace.store.mapoutput import read_range
 
 FETCH_BYTES = 16 << 20  # on its way of one result
+LEFT_NOTHING = "it went with its process, before its input could be saved. Look at what it printed"
 
 
 class Results:
@@ -133,7 +134,10 @@ class Results:
         if handle is not None:
             raised = self._errors.get(effect.last) if effect.last is not None else None
             handle.failure = failure_of(effect, handle.request.name, raised)
-            if effect.last is None or raised is None:
+            if effect.last is None:
+                self._conclude(handle)
+            elif raised is None:
+                handle.failed = FailedAttempt(effect.last, "", LEFT_NOTHING)
                 self._conclude(handle)
             else:
                 self._bring_input(handle, effect.last, raised)

@@ -414,7 +414,7 @@ class WorkerLoop:
             if self.ports.in_program and isinstance(error, KeyboardInterrupt):
                 interrupt = error
             found = blame(error, program, body.flows if body is not None else ())
-            saved = self._save(order, attempt, port, found) if may_be_replayed(error) else Saved()
+            saved = self._save(order, attempt, port, found) if may_be_replayed(error) else NOT_TO_BLAME
             report = self._report(order, attempt, port, "failed", began, error=found, saved=saved)
         finally:
             port.close()
@@ -556,6 +556,9 @@ class WorkerLoop:
         if not self.retired:
             self.retired = True
             self.ports.leave()
+
+
+NOT_TO_BLAME = Saved(why="its functions were not to blame. Do what is said of the disk, and run the job again")
 
 
 def may_be_replayed(error: BaseException) -> bool:

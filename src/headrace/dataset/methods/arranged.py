@@ -30,6 +30,14 @@ class Arranged(Handle[T]):
         """
         return self._then(narrow.union(self._engine, [self._operator, self._beside(other, "union")]))
 
+    def __add__(self, other: Dataset[T]) -> Dataset[T]:
+        """Do what `union` does.
+
+        >>> (ctx.parallelize([1]) + ctx.parallelize([1, 2])).collect()
+        [1, 1, 2]
+        """
+        return self.union(other)
+
     def zip(self, other: Dataset[U]) -> Dataset[tuple[T, U]]:
         """Pair the first records of each partition, the second ones, and so on; both sides have as many.
 
