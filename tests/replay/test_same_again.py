@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import random
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 import headrace
 from headrace.context import Context
 from headrace.dataset import Dataset
-from headrace.errors import TaskFailed, UsageError
+from headrace.errors import ProgramError, TaskFailed, UsageError
 from headrace.observe.failures import folder_of, list_of
 from headrace.runtime.replay import ReplayPort
 from tests.dataset.data import canonical, flat, lay_out
@@ -196,3 +198,25 @@ def test_a_port_answers_for_a_cache_as_the_attempt_was_answered() -> None:
         check_again(error)
         assert fails(both).attempt > error.attempt
     check_again(error)
+
+
+def test_a_partition_that_was_kept_is_given_as_it_was_kept() -> None:
+    """What is drawn by chance differs whenever it is computed: only what was kept is the same."""
+    with headrace.connect("inline://?max_failures=1", progress=False) as ctx:
+        drawn = ctx.range(5).map(lambda x: (x, random.randrange(10**12))).cache()
+        last = drawn.collect()[-1]
+        error = fails(drawn.map_partitions(tripwire(repr((canonical(last[0]), last[1])))))
+    check_again(error)
+
+
+def test_the_debugger_looks_at_the_users_frame_not_at_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with headrace.connect("inline://?max_failures=1", progress=False) as ctx:
+        seen = ctx.accumulator(0)
+        with pytest.raises(TaskFailed) as caught:
+            ctx.range(3).map(lambda cargo: cargo + seen.value).collect()
+    monkeypatch.setattr("sys.stdin", io.StringIO("p 'cargo', cargo\nq\n"))
+    with pytest.raises(ProgramError, match="cannot read an accumulator"):
+        caught.value.replay(debug=True)
+    assert "('cargo', 0)" in capsys.readouterr().out

@@ -46,7 +46,7 @@ def test_it_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, block
 
 
 @given(st.data())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_one_that_is_damaged_anywhere_is_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     path = tmp_path_factory.getbasetemp() / "two.capsule"
     write(path, [[b"some", b"data"], [b"more" * 20]])
