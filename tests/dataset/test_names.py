@@ -12,10 +12,9 @@ from headrace.errors import UsageError
 
 def test_a_name_is_shown_and_is_this_datasets_alone(inline: Context) -> None:
     numbers = inline.range(4, num_slices=2).cache()
-    assert numbers.name is None
     assert numbers.set_name("what was counted") is numbers
     halves = numbers.map(lambda x: (x // 2, x)).reduce_by_key(max, 3)
-    assert (numbers.name, halves.name) == ("what was counted", None)
+    assert [numbers.name, halves.name] == ["what was counted", None]
     first, second, third = halves.to_debug_string().splitlines()
     assert first.startswith("(3) reduce_by_key")
     assert second.strip().startswith("+-(2) map")
