@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import sys
+import weakref
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -72,7 +73,9 @@ class Context(Sources, JobControl, Durability):
         name = self._engine.block_name("broadcast")
         self._session.provide(name, [frame([value], 1)])
         session = self._session
-        return Broadcast(name, value, lambda: session.withdraw(name))
+        made = Broadcast(name, value, lambda: session.withdraw(name))
+        weakref.finalize(made, session.forget, None, (name,)).atexit = False
+        return made
 
     def accumulator(self, value: T) -> Accumulator[T]:
         """Make a value that tasks add to and the program reads, when the action has returned.

@@ -86,3 +86,24 @@ def test_a_loop_leaves_nothing_behind(ctx: Context) -> None:
     ctx._engine.known.add([])
     assert len(ctx._engine.known) == 0
     assert not ctx._engine.known._fusing
+
+
+def test_a_broadcast_value(ctx: Context) -> None:
+    names = {"limit": ctx.broadcast(3)}
+    below = ctx.range(10, num_slices=2).filter(lambda x: x < names["limit"].value)
+    assert below.count() == 3
+    names["limit"] = ctx.broadcast(5)
+    gc.collect()
+    assert below.count() == 3, "what was sent to workers is what is meant"
+    assert len(files(ctx, "broadcast-")) == 2
+    names.clear()
+    del below
+    soon(ctx, lambda: not files(ctx, "broadcast-"), "they are removed")
+
+
+def test_a_broadcast_value_among_records(ctx: Context) -> None:
+    values = ctx.parallelize([ctx.broadcast("a"), ctx.broadcast("b")], 2).map(lambda one: one.value)
+    gc.collect()
+    assert values.collect() == ["a", "b"]
+    del values
+    soon(ctx, lambda: not files(ctx, "broadcast-"), "they are removed")

@@ -30,6 +30,7 @@ from headrace.plan.barriers import check_gangs
 from headrace.plan.byvalue import ByValuePickler
 from headrace.plan.functions import PROTOCOL, Site, UserFunction, call_site, digest_of
 from headrace.plan.hashing import short
+from headrace.plan.holding import holding
 from headrace.plan.levels import StorageLevel
 from headrace.plan.operators import (
     Adaptive,
@@ -63,6 +64,7 @@ class Engine:
         self.known = Known()
         self._main: dict[str, type] = {}
         self._main_digest: Digest | None = None
+        self._main_held: list[Any] = []  # what those classes name, as they were sent
         self._stored: set[Digest] = set()  # code that lies in the program's store
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
         self.context: object = None  # the user's, which all datasets can tell
@@ -337,7 +339,8 @@ class Engine:
         if found == self._main:
             return self._main_digest
         self._main = found
-        pickled = [(name, blob) for name, value in found.items() if (blob := _small(value)) is not None]
+        with holding() as self._main_held:
+            pickled = [(name, blob) for name, value in found.items() if (blob := _small(value)) is not None]
         for name, _ in pickled:
             main_classes[name] = found[name]
         if not pickled:

@@ -12,6 +12,7 @@ from headrace.dataset.tabular import batches, rows_of
 from headrace.errors import UsageError
 from headrace.execute.chunks import frame
 from headrace.plan.hashing import short
+from headrace.plan.holding import holding
 from headrace.plan.operators import Operator, ReadRange, ReadSlices
 
 INLINE_BYTES = 1 << 18  # of all slices together: more goes through the program's store
@@ -29,23 +30,26 @@ def parallelize(engine: Engine, records: Iterable[Any], number: int | None) -> O
     names: list[str] = []
     block = engine.block_name("slice")
     total = 0
-    for i in range(slices):
-        some = held[len(held) * i // slices : len(held) * (i + 1) // slices]
-        frames = [frame(batch, len(batch)) for batch in batches(some)]
-        total += sum(map(len, frames))
-        names.append(f"{block}-{i}")
-        if total <= INLINE_BYTES:
-            inline.append(b"".join(frames))
-        else:
-            inline.append(None)
-            try:
-                engine.session.provide(names[-1], frames)
-            except BaseException:  # a full disk: what is there of it already would keep it full
-                for name in names[:-1]:
-                    engine.session.withdraw(name)
-                raise
+    with holding() as held_too:
+        for i in range(slices):
+            some = held[len(held) * i // slices : len(held) * (i + 1) // slices]
+            frames = [frame(batch, len(batch)) for batch in batches(some)]
+            total += sum(map(len, frames))
+            names.append(f"{block}-{i}")
+            if total <= INLINE_BYTES:
+                inline.append(b"".join(frames))
+            else:
+                inline.append(None)
+                try:
+                    engine.session.provide(names[-1], frames)
+                except BaseException:  # a full disk: what is there of it already would keep it full
+                    for name in names[:-1]:
+                        engine.session.withdraw(name)
+                    raise
     made = engine.operator("parallelize", ReadSlices(tuple(inline), tuple(names)), partitions=slices)
     stored = tuple(name for name, here in zip(names, inline, strict=True) if here is None)
+    if held_too:
+        weakref.finalize(made, held_too.clear).atexit = False  # broadcast values among the records
     if stored:
         weakref.finalize(made, engine.session.forget, None, stored).atexit = False
     return made

@@ -10,18 +10,19 @@ from typing import Any, Generic, TypeVar
 from headrace.errors import ProgramError, UsageError
 from headrace.execute.chunks import split_frames
 from headrace.execute.current import current
+from headrace.plan.holding import met
 
 T = TypeVar("T")
 _adding = threading.RLock()  # user code may start threads
 
 
 class Broadcast(Generic[T]):
-    """A value that every worker reads once, when a task first asks for it.
+    """A value that every worker reads once, when a task first asks for it; freed when nothing refers to it any more.
 
     Source: Zaharia et al., "Spark: Cluster Computing with Working Sets" (2010), section 3.
     """
 
-    __slots__ = ("_forget", "_value", "name")
+    __slots__ = ("__weakref__", "_forget", "_value", "name")
 
     def __init__(self, name: str, value: T, forget: Callable[[], None] | None = None) -> None:
         self.name = name
@@ -55,6 +56,7 @@ class Broadcast(Generic[T]):
     def __reduce__(self) -> tuple[Any, ...]:
         if self._value is None:
             raise UsageError("this broadcast value was destroyed. Make it anew with ctx.broadcast.")
+        met(self)
         return _Remote, (self.name,)
 
     def __repr__(self) -> str:

@@ -22,6 +22,7 @@ from headrace.errors import ClosureError, HeadraceError
 from headrace.ids import Digest
 from headrace.plan.byvalue import ByValuePickler
 from headrace.plan.hashing import short
+from headrace.plan.holding import holding
 
 PACKAGE = __name__.partition(".")[0]
 PROTOCOL = 5
@@ -73,18 +74,20 @@ class UserFunction:
 
     """
 
-    __slots__ = ("_blob", "_digest", "call", "label", "site")
+    __slots__ = ("_blob", "_digest", "_held", "call", "label", "site")
 
     def __init__(self, call: Callable[..., Any], label: str, site: Site) -> None:
         self.call, self.label, self.site = call, label, site
         self._blob: bytes | None = None
+        self._held: list[Any] = []  # what the blob names, though `call` may by now refer to something else
         self._digest: Digest | None = None
 
     @property
     def blob(self) -> bytes:
         """The function, pickled once and for all."""
         if self._blob is None:
-            self._blob = pickle_function(self.call, self.label)
+            with holding() as self._held:
+                self._blob = pickle_function(self.call, self.label)
         return self._blob
 
     @property
