@@ -76,7 +76,8 @@ def test_every_command_and_address_that_is_shown_means_something() -> None:
     commands = re.findall(r"^    (headrace .*?)(?:  +#.*)?$", README, re.MULTILINE)
     assert len(commands) >= 3
     for command in commands:
-        parser().parse_args(shlex.split(command.removeprefix("headrace")))
+        options = parser().parse_args(shlex.split(command.removeprefix("headrace")))
+        assert ("--url" in command) == (getattr(options, "url", None) is not None), "it would be the script's own"
     for url in re.findall(r"(?:local|inline|sim)://[^\s`'\")]*", README):
         parse_url(url)
 

@@ -19,12 +19,12 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run a script", description="Run a script that uses headrace.")
-    run.add_argument("--url", help="where to run; overrides every connect() in the script")
+    run.add_argument("--url", help="where to run; overrides every connect() in the script; stands before it")
     shown = run.add_mutually_exclusive_group()
     shown.add_argument("--progress", action="store_true", default=None, help="show progress even outside a terminal")
     shown.add_argument("--quiet", dest="progress", action="store_false", help="show no progress")
     run.add_argument("script", help="a Python file")
-    run.add_argument("arguments", nargs=argparse.REMAINDER, help="what the script finds in sys.argv")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, help="all that follows: what the script finds in sys.argv")
 
     demo = commands.add_parser(
         "demo",
