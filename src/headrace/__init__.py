@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headrace.execute.barriers import BarrierTaskContext, BarrierTaskInfo
     from headrace.execute.context import TaskContext
     from headrace.execute.shared import Accumulator, Broadcast
+    from headrace.execute.shipped import files
     from headrace.plan.levels import StorageLevel
 
 __version__ = version.VERSION
@@ -39,6 +40,7 @@ __all__ = [
     "__version__",
     "connect",
     "errors",
+    "files",
     "testing",
 ]
 
@@ -53,6 +55,7 @@ _WHERE = {
     "TaskContext": "headrace.execute.context",
     "TaskFailed": "headrace.errors",
     "connect": "headrace.context",
+    "files": "headrace.execute.shipped",
 }
 
 

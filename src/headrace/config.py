@@ -86,6 +86,7 @@ class DataConfig(Struct, frozen=True, kw_only=True):
     split_bytes: int = 4 << 20  # of input in one task
     inline_bytes: int = 64 << 10  # a result or slice up to this size travels inside a control frame
     piece_bytes: int = 1 << 20  # of a block in one data frame
+    unpack_bytes: int = 16 << 30  # what one archive that is shipped to the workers may come to
     capsule_bytes: int = 64 << 20  # what a worker may save of the input of attempts that failed; 0: nothing
 
 
@@ -227,6 +228,7 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "split": ("data", "split_bytes", _some_bytes),
     "inline": ("data", "inline_bytes", _few_bytes),
     "capsule": ("data", "capsule_bytes", parse_size),
+    "unpack": ("data", "unpack_bytes", _some_bytes),
     "broadcast_bytes": ("join", "broadcast_bytes", parse_size),
     "split_records": ("join", "split_records", _positive),
     "seed": ("", "seed", _count),

@@ -15,6 +15,7 @@ from headrace.config import Config, parse_url, with_option
 from headrace.dataset.control import JobControl
 from headrace.dataset.durability import Durability
 from headrace.dataset.engine import Engine
+from headrace.dataset.shipping import Shipping
 from headrace.dataset.sources import Sources
 from headrace.errors import ClosureError
 from headrace.execute.chunks import frame
@@ -46,13 +47,14 @@ class Connecting:
     progress: bool | None = None
 
 
-class Context(Sources, JobControl, Durability):
+class Context(Sources, JobControl, Durability, Shipping):
     """A connection to where work runs.  Makes datasets; closes with `close`, a `with` block, or the program."""
 
     def __init__(self, session: Session, onlookers: Onlookers) -> None:
         self._session = session
         self._engine = Engine(session)
         self._engine.context = self
+        self._shipped = self._engine.shipped
         self._onlookers = onlookers
         self._pid = os.getpid()
         _open.add(self)
@@ -152,6 +154,7 @@ class Context(Sources, JobControl, Durability):
                 self._engine.checkpoints.close()
             finally:
                 _open.discard(self)
+                self._shipped.close()
                 self._onlookers.close(self._session, idle=self._engine.is_idle and sys.exc_info()[0] is None)
 
     def __enter__(self) -> Self:

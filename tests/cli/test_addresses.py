@@ -35,6 +35,7 @@ VALUES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "hung": ("9", 9000 * MS, ("?",)),
     "split": ("16k", 16 << 10, ("0", "0.1", "-1")),
     "capsule": ("1MB", 1 << 20, ("some", "-1")),
+    "unpack": ("1g", 1 << 30, ("0", "much")),
     "inline": ("0", 0, ("x",)),
     "broadcast_bytes": ("0", 0, ("-1", "few")),
     "split_records": ("9", 9, ("0", "many")),

@@ -18,6 +18,7 @@ from headrace.dataset.checkpoints import Checkpoints
 from headrace.dataset.failing import Failures
 from headrace.dataset.jobs import Jobs
 from headrace.dataset.known import Known
+from headrace.dataset.shipping import Shipped
 from headrace.errors import ContextClosed, TaskFailed, UsageError
 from headrace.execute.chunks import loads, main_classes
 from headrace.execute.current import current
@@ -73,6 +74,7 @@ class Engine:
         self._derived, self._idle = False, True
         self.checkpoints = Checkpoints(self)
         self.unsettled: weakref.WeakSet[Operator] = weakref.WeakSet()  # something is to be measured before they run
+        self.shipped = Shipped(session)
         self.lock = threading.RLock()  # several threads may run actions
         self._settling = threading.RLock()  # and wait for each other's samples
 
@@ -312,8 +314,12 @@ class Engine:
         for function in functions:
             blobs[function.digest] = function.blob
             needed.append(function.digest)
+        shipped = Digest("")
+        if self.shipped.manifest is not None:
+            shipped, blobs[shipped] = self.shipped.manifest[0], self.shipped.manifest[1]
+            needed.append(shipped)
         reads = tuple(dict.fromkeys(read for node in stage.program.nodes for read in node.reads if read is not None))
-        return StageCode(stage.spec, digest, tuple(needed), reads, self.jobs.labels.properties)
+        return StageCode(stage.spec, digest, tuple(needed), reads, self.jobs.labels.properties, shipped)
 
     def _message(self, digest: Digest, blob: bytes) -> bytes:
         """Return what a message says of some code: itself, or nothing where it is too large and in the program's store."""

@@ -23,6 +23,7 @@ class Current(Struct):
         number: which try of its task it is, from 0 on.
         partitions: of its stage.
         properties: local properties of the job.
+        folder: where what was shipped lies; empty if nothing was.
         updates: what it has added to accumulators, by their number.
 
     """
@@ -33,6 +34,7 @@ class Current(Struct):
     number: int = 0
     partitions: int = 1
     properties: Mapping[str, str] = NO_PROPERTIES
+    folder: str = ""
     updates: dict[int, Any] = field(default_factory=dict)
 
 

@@ -80,6 +80,7 @@ class TaskBody:
     Args:
         number: which try of the task it is, from 0 on.
         properties: local properties of the job.
+        folder: where what was shipped lies.
 
     """
 
@@ -91,9 +92,10 @@ class TaskBody:
         port: TaskPort,
         number: int = 0,
         properties: Mapping[str, str] = NO_PROPERTIES,
+        folder: str = "",
     ) -> None:
         self._program, self._task, self._attempt, self._port = program, task, attempt, port
-        self._current = Current(port, task, attempt, number, program.nodes[-1].partitions, properties)
+        self._current = Current(port, task, attempt, number, program.nodes[-1].partitions, properties, folder)
         self._budget = max(SHARED_BYTES_MIN, port.task_bytes // growing_structures(program))
         self._behind = made_together(program)
         self.flows: list[Flow] = []  # sources first: where an exception is looked for

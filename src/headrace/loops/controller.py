@@ -421,7 +421,8 @@ class Controller:
             lineage = self.scheduler.lineage
             reads = tuple((read, lineage.outputs(read)[0]) for read in code.reads if lineage.stage(read) is not None)
             job = min(self.scheduler.lineage.jobs_of(stage), default=JobId(0)) if lineage.stage(stage) else JobId(0)
-            self._send(worker, Run(job, stage, code.program, code.blobs, reads, tuple(attempts), code.properties))
+            things = code.properties, code.shipped
+            self._send(worker, Run(job, stage, code.program, code.blobs, reads, tuple(attempts), *things))
 
     def _launch_attempt(self, effect: words.Launch) -> None:
         key = (effect.worker, effect.task.stage)

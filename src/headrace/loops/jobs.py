@@ -34,6 +34,7 @@ class StageCode(Struct, frozen=True):
 
     Attributes:
         properties: local properties of the job that brought the stage.
+        shipped: which of the blobs lists what was shipped; empty if nothing was.
 
     """
 
@@ -42,6 +43,7 @@ class StageCode(Struct, frozen=True):
     blobs: tuple[Digest, ...]
     reads: tuple[StageId, ...]
     properties: tuple[tuple[str, str], ...] = ()
+    shipped: Digest = Digest("")
 
 
 class JobRequest(Struct, frozen=True):

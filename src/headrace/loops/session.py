@@ -39,6 +39,7 @@ class Session(Protocol):
     run: RunId
     config: Config
     files: Files
+    depot: str  # the program's own folder of what is shipped
     controller: Controller
 
     def now_ns(self) -> int:

@@ -57,6 +57,7 @@ from headrace.store.cache import Cache
 from headrace.store.layout import HOME, Layout
 from headrace.store.mapoutput import MapOutputReader
 from headrace.store.serving import BlockReader
+from headrace.store.shipped import Depot
 
 PLACE = struct.Struct("<II")
 BLOBS_KEPT = 256  # functions and programs that a worker holds: those of some dozens of stages
@@ -86,6 +87,7 @@ class _Order(Struct):
     blobs: tuple[Digest, ...]
     number: int = 0
     properties: tuple[tuple[str, str], ...] = ()
+    shipped: Digest = Digest("")
 
 
 class _Running(Struct):
@@ -163,6 +165,7 @@ class WorkerLoop:
             self.meetings,
         )
         self.saving = Saving(self.shared)
+        self.depot = Depot(f"{self.layout.host(host)}/shipped", shares_home=HOME in self.shared.near)
         self.copies = Copies(self.cache, self.plane, self._replicated)
         self._wire()
         ports.files.make_dirs(self.shared.own)
@@ -292,7 +295,7 @@ class WorkerLoop:
         program, properties = Digest(message.program), message.properties
         for attempt, partition, number in message.attempts:
             task = TaskId(StageId(message.stage), partition)
-            order = _Order(message.job, task, program, blobs, number, properties)
+            order = _Order(message.job, task, program, blobs, number, properties, Digest(message.shipped))
             self.orders.setdefault(AttemptId(attempt), order)
         needs = [f"blob {digest}" for digest in dict.fromkeys((*blobs, message.program))]
         needs += [f"outputs {stage} {version}" for stage, version in message.reads]
@@ -402,7 +405,8 @@ class WorkerLoop:
         try:
             port.pause()
             program = self._load(order, port)
-            body = TaskBody(program, order.task, attempt, port, order.number, dict(order.properties))
+            properties = dict(order.properties)
+            body = TaskBody(program, order.task, attempt, port, order.number, properties, self.depot.folder)
             finished = body.run()
             port.publish()
             report = self._report(order, attempt, port, "done", began, finished=finished)
@@ -431,6 +435,8 @@ class WorkerLoop:
 
     def _load(self, order: _Order, port: BodyPort) -> Program:
         code = self.code
+        if order.shipped:  # first: whatever follows may import it
+            self.depot.install(order.shipped, self._bytes(order.shipped, port), port.provided, f"{self.id}")
         for digest in [digest for digest in order.blobs if digest in code.main]:
             self.ports.install_main(self._bytes(digest, port))
             code.main.discard(digest)

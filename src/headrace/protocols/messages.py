@@ -27,6 +27,7 @@ class Run(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=
         reads: the shuffles that it reads, each with the version of the table of outputs that is needed at least.
         attempts: attempt and partition of each, and the how manieth try of its task it is, from 0 on.
         properties: local properties of the job, for tasks that ask.
+        shipped: which of the blobs lists the files and modules that tasks may ask for; empty if there are none.
 
     """
 
@@ -37,6 +38,7 @@ class Run(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=
     reads: tuple[tuple[int, int], ...]
     attempts: tuple[tuple[int, int, int], ...]
     properties: tuple[tuple[str, str], ...]
+    shipped: str
 
 
 class Blob(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):

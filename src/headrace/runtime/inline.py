@@ -30,6 +30,7 @@ from headrace.runtime.interrupts import held_interrupts
 from headrace.runtime.place.evidence import anonymous_bytes
 from headrace.runtime.rundir import RunFolder
 from headrace.runtime.session import settle
+from headrace.store.layout import HOME
 
 TICK_NS = 100 * MS
 LINK = Peer(1)  # the one channel there is, by either side's name
@@ -83,6 +84,7 @@ class InlineSession:
         self.config = settle(replace(config, workers=1, hosts=1))
         self._folder = RunFolder(config.directory)
         self.run = RunId(self._folder.name)
+        self.depot = f"{self._folder.path}/{HOME}/shipped"
         self.files: Files = SystemFiles()
         self.clock = SystemClock()
         self._queue: deque[tuple[InlineNetwork, bytes]] = deque()

@@ -29,7 +29,7 @@ from headrace.runtime.interrupts import held_interrupts
 from headrace.runtime.place.processes import ProcessPlace
 from headrace.runtime.reactor import Reactor
 from headrace.runtime.rundir import RunFolder, for_sockets
-from headrace.store.layout import Layout
+from headrace.store.layout import HOME, Layout
 
 KEY_BYTES = 32
 TICK_NS = 100 * MS
@@ -49,6 +49,7 @@ class LocalSession:
         self._folder = RunFolder(config.directory)
         self._sockets = for_sockets(self._folder, PATH_MAX - 1 - SOCKET_NAME)
         self.run = RunId(self._folder.name)
+        self.depot = f"{self._folder.path}/{HOME}/shipped"
         self._pid = os.getpid()
         self._closed = False
         self._closing = threading.RLock()  # what was asked for before the end is dealt with before it

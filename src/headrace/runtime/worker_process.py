@@ -198,7 +198,8 @@ def settle_in(record: Bootstrap) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # as in a terminal, so that a process that dies has said its last
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program hears Ctrl-C, and tells us
-    sys.path[:] = record.path
+    alone = record.config.hosts > 1  # then the program's folder is not ours to import from
+    sys.path[:] = [path for path in record.path if not (alone and path.startswith(f"{record.root}/"))]
     sys.argv[:] = record.arguments
     if record.python_path is None:
         os.environ.pop("PYTHONPATH", None)

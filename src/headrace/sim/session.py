@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -95,6 +99,8 @@ class SimSession:
         self.place.soon = self.happen
         self.plan: FaultPlan = draw_plan(config.faults, self.config.workers, self.world.chance("faults"))
         self._begun = self._closed = False
+        # What is shipped is for the user's code, which is real; the folder is made when something is.
+        self.depot = f"{os.path.realpath(tempfile.gettempdir())}/headrace-sim-{os.getuid()}-{secrets.token_hex(8)}"
         self.happen("opens", 0, self.controller.open)
         self._tick()
 
@@ -230,6 +236,7 @@ class SimSession:
         if self._closed:
             return
         self._closed = True
+        shutil.rmtree(self.depot, ignore_errors=True)
         for process in list(self.place.processes.values()):
             process.crash()
         self.place.processes.clear()
