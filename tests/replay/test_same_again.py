@@ -220,3 +220,15 @@ def test_the_debugger_looks_at_the_users_frame_not_at_ours(
     with pytest.raises(ProgramError, match="cannot read an accumulator"):
         caught.value.replay(debug=True)
     assert "('cargo', 0)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("url", ["inline://?max_failures=1", "sim://?seed=5&max_failures=1"])
+def test_a_checkpoint_that_goes_with_its_run_is_saved(url: str) -> None:
+    with headrace.connect(url, progress=False) as ctx:
+        drawn = ctx.range(5).map(lambda x: (x, random.randrange(10**12)))
+        ctx._engine.checkpoints.mark(drawn._operator, f"{ctx._session.controller.layout.root}/home/cut")
+        drawn.count()
+        ctx._engine.checkpoints.wait()
+        last = drawn.collect()[-1]
+        error = fails(drawn.map_partitions(tripwire(repr((canonical(last[0]), last[1])))))
+    check_again(error)

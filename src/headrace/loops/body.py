@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -13,7 +13,7 @@ from headrace.execute.shared import read_broadcast
 from headrace.ids import AttemptId, HostId, OperatorId, StageId, TaskId
 from headrace.loops.data import BlocksLost, DataPlane, Stream
 from headrace.loops.gangs import Meetings
-from headrace.loops.saving import Asked
+from headrace.loops.saving import Asked, NotedFiles
 from headrace.plan.levels import StorageLevel
 from headrace.ports import (
     BlockLost,
@@ -68,12 +68,12 @@ class BodyPort:
 
     def __init__(self, shared: Machinery, job: int, task: TaskId, attempt: AttemptId) -> None:
         self._shared, self._job, self._task, self._attempt = shared, job, task, attempt
-        self.files = shared.files
         self.task_bytes = shared.memory.task_bytes
         self.cancelled = False
         self.records = self.read_bytes = self.written_bytes = 0
         self.progress = 0  # thousandths
         self.asked = Asked()
+        self.files = cast("Files", NotedFiles(shared.files, shared.layout.root, self.asked))
         self._scratch: ScratchFile | None = None
         self._output: MapOutputFiles | None = None
         self._result: Result | None = None

@@ -50,6 +50,31 @@ class Nowhere:
         """Nothing to do."""
 
 
+class SavedFile:
+    """A file that went with its run, as it was."""
+
+    def __init__(self, data: memoryview, modified_ns: int) -> None:
+        self._data, self.size, self.modified_ns = data, len(data), modified_ns
+
+    def pread(self, offset: int, length: int) -> bytes:
+        """Return some of it."""
+        return bytes(self._data[offset : offset + length])
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class SavedFiles(SystemFiles):
+    """Files of the machine, and those that the capsule has."""
+
+    def __init__(self, capsule: Capsule) -> None:
+        self._saved = {one.path: SavedFile(capsule.bytes_at(one.place), one.modified_ns) for one in capsule.index.files}
+
+    def open(self, path: str) -> Any:
+        """Open an existing file."""
+        return self._saved[path] if path in self._saved else super().open(path)
+
+
 class TemporaryScratch:
     """A task's temporary space, in a file without a name."""
 
@@ -77,7 +102,7 @@ class ReplayPort:
     def __init__(self, capsule: Capsule) -> None:
         self._capsule = capsule
         self.task_bytes = capsule.index.task_bytes
-        self.files: Files = SystemFiles()
+        self.files: Files = SavedFiles(capsule)
         self._scratch: TemporaryScratch | None = None
         self._shared: dict[str, Any] = {}
         self._cached: dict[tuple[int, int], list[Bytes | None]] = defaultdict(list)

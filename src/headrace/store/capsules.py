@@ -41,6 +41,14 @@ class CacheAsked(Struct, frozen=True):
     place: Place | None
 
 
+class FileRead(Struct, frozen=True):
+    """A file of the run's own, and when it was written."""
+
+    path: str
+    modified_ns: int
+    place: Place
+
+
 class Index(Struct, frozen=True):
     """What a capsule holds.
 
@@ -53,6 +61,7 @@ class Index(Struct, frozen=True):
         main: of those, what holds classes of `__main__`.
         blocks: of the program's own store: slices and broadcast values.
         gang: workers and hosts of the tasks that ran at once with it; `meetings` tells what all said at each, or why not.
+        files: of the run's own that were read: checkpoints that go with it.
 
     """
 
@@ -74,6 +83,7 @@ class Index(Struct, frozen=True):
     cached: tuple[CacheAsked, ...] = ()
     gang: tuple[tuple[str, str], ...] = ()
     meetings: tuple[tuple[tuple[str, ...], str], ...] = ()
+    files: tuple[FileRead, ...] = ()
 
 
 class TooLarge(Exception):
