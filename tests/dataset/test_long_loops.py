@@ -114,3 +114,11 @@ def test_nothing_is_cut_that_nobody_asked_for(inline: Context) -> None:
     assert not [one for one in ancestors(ranks._operator) if inline._engine.checkpoints.state(one)]
     with pytest.raises(headrace.errors.UsageError, match="neither auto nor off"):
         headrace.connect("inline://", checkpoint="always")
+
+
+def test_a_loop_that_keeps_what_each_of_very_many_rounds_makes(inline: Context) -> None:
+    tip = inline.range(4, num_slices=2)
+    for number in range(400):
+        tip = tip.map(lambda x: x + 1).cache()
+        if number % 20 == 0 or number > 390:
+            assert tip.sum() == 6 + 4 * (number + 1)

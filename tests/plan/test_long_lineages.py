@@ -61,11 +61,11 @@ def test_a_loop_that_caches_every_step() -> None:
     make = Lineage()
     tip = make.numbers(range(4), 2)
     cached = set()
-    for _ in range(300):
+    for _ in range(LONG):
         tip = make.record(tip, "map", abs)
         cached.add(tip.id)
     (stage,) = compiled(tip, frozenset(cached))
     depth, reads = 0, stage.spec.segments[0].reads
     while reads.below:
         depth, reads = depth + 1, reads.below[0]
-    assert depth == 300
+    assert depth == LONG

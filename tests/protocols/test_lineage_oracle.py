@@ -273,8 +273,8 @@ class BelievesTheFirstEviction(Lineage):
 
 
 class TakesAnyPartitionForCached(Lineage):
-    def _needs(self, reads: Any, partition: int) -> Any:
-        return () if any(key[0] == reads.cut for key in self._cached) else super()._needs(reads, partition)
+    def _is_begun_from(self, reads: Reads, partition: int) -> bool:
+        return any(key[0] == reads.cut for key in self._cached)
 
 
 class ForgivesTheCache(Lineage):

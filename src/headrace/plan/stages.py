@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable, Container, Iterable, Mapping, Set
+from collections.abc import Callable, Container, Generator, Iterable, Mapping, Set
 from itertools import pairwise
 from typing import Any
 
@@ -365,24 +365,36 @@ def _borders(tip: Operator, cached: Set[OperatorId]) -> list[int]:
     return found
 
 
-Known = dict[
-    tuple[OperatorId, int], Reads
-]  # what operators need that were met before, each from one first partition on
+Place = tuple[OperatorId, int]  # an operator, and where its partitions begin among those of the stage
 
 
-def _reads(tip: Operator, cached: Set[OperatorId], partition: int, first: int, known: Known | None = None) -> Reads:
-    """Say what one partition needs.
+def _reads(tip: Operator, cached: Set[OperatorId], partition: int, first: int) -> Reads:
+    """Say what one partition needs; what two branches have in common is told once.
 
-    Chains are walked, not recursed into, unless they branch; what two branches have in common is told once.
+    Without recursion: a loop that keeps what each round makes nests as deep as it has rounds.
     """
-    known = {} if known is None else known
-    place = (tip.id, first)
-    if place not in known:
-        known[place] = _found(tip, cached, partition, first, known)
-    return known[place]
+    known: dict[Place, Reads] = {}
+    asking = [((tip.id, first), _found(tip, cached, partition, first))]
+    answer: Reads | None = None
+    while asking:
+        place, finding = asking[-1]
+        try:
+            source, start = finding.send(answer)
+        except StopIteration as found:
+            answer = known[place] = found.value
+            asking.pop()
+            continue
+        answer = known.get((source.id, start))
+        if answer is None:
+            asking.append(((source.id, start), _found(source, cached, partition, start)))
+    assert answer is not None
+    return answer
 
 
-def _found(tip: Operator, cached: Set[OperatorId], partition: int, first: int, known: Known) -> Reads:
+def _found(
+    tip: Operator, cached: Set[OperatorId], partition: int, first: int
+) -> Generator[tuple[Operator, int], Reads | None, Reads]:
+    """Say what one partition needs, asking for what its inputs do, each with where its partitions begin."""
     operator = tip
     while True:
         cut = operator.id if operator.id in cached else None
@@ -399,7 +411,11 @@ def _found(tip: Operator, cached: Set[OperatorId], partition: int, first: int, k
         if cut is None and not stages and len(narrow) == 1:
             operator, first = narrow[0], starts[0]
             continue
-        found = [_reads(source, cached, partition, start, known) for source, start in zip(narrow, starts, strict=True)]
+        found = []
+        for source, start in zip(narrow, starts, strict=True):
+            reads = yield source, start
+            assert reads is not None
+            found.append(reads)
         below = tuple({id(reads): reads for reads in found}.values())
         if cut is None and not stages and len(below) == 1:
             return below[0]

@@ -370,11 +370,15 @@ class Lineage:
         ]
 
     def _needs(self, reads: Reads, partition: int) -> Iterator[StageId]:
-        if reads.cut is not None and (reads.cut, partition - reads.first) in self._cached:
-            return
-        yield from reads.stages
-        for below in reads.below:
-            yield from self._needs(below, partition)
+        waiting = [reads]
+        while waiting:
+            one = waiting.pop()
+            if not self._is_begun_from(one, partition):
+                yield from one.stages
+                waiting.extend(reversed(one.below))
+
+    def _is_begun_from(self, reads: Reads, partition: int) -> bool:
+        return reads.cut is not None and (reads.cut, partition - reads.first) in self._cached
 
     def _cutting(self, operator: OperatorId) -> list[_Stage]:
         """Return the living stages that may begin from a cached dataset."""
@@ -437,9 +441,12 @@ def _cuts(spec: StageSpec) -> set[OperatorId]:
 
 
 def _tree(reads: Reads) -> Iterator[Reads]:
-    yield reads
-    for below in reads.below:
-        yield from _tree(below)
+    """Give all that a partition may need, from the top; without recursion, because lineages grow long."""
+    waiting = [reads]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        waiting.extend(reversed(one.below))
 
 
 def _begun_from(spec: StageSpec, operator: OperatorId, partition: int) -> set[int]:
