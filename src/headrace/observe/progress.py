@@ -23,6 +23,7 @@ PATIENCE = 0.5  # seconds before a table is shown: most jobs are over by then
 PLAIN_EVERY = 5.0  # seconds before the first plain lines, and between them
 FRAME = 0.125  # seconds between frames of the live table
 CELL_FRAME = 0.25  # and of the one in a notebook, where each is a message to a browser
+ROWS_MAX = 12  # of a table; with more stages, the oldest that are done share one
 
 
 class StageProgress(Struct):
@@ -95,6 +96,15 @@ class Progress:
 
     def lines(self) -> list[tuple[str, str, str, str, str]]:
         """Return a row for each stage that was begun: stage, tasks, running, records, bytes."""
+        begun = [(str(number), stage) for number, stage in list(self.stages.items()) if stage.done or stage.running]
+        finished = [row for row in begun if row[1].done == row[1].partitions]
+        shared = finished[: len(begun) - ROWS_MAX + 1] if len(begun) > ROWS_MAX else []
+        if len(shared) > 1:
+            whole = StageProgress(f"to {shared[-1][0]}, done", 0)
+            for _, stage in shared:
+                whole.partitions, whole.done = whole.partitions + stage.partitions, whole.done + stage.done
+                whole.records, whole.bytes = whole.records + stage.records, whole.bytes + stage.bytes
+            begun = [(shared[0][0], whole), *(row for row in begun if row not in shared)]
         return [
             (
                 f"{number} {stage.name}",
@@ -103,8 +113,7 @@ class Progress:
                 f"{stage.records:,}",
                 size(stage.bytes),
             )
-            for number, stage in list(self.stages.items())
-            if stage.done or stage.running
+            for number, stage in begun
         ]
 
     def wait(self, closed: Callable[[], bool]) -> float | None:
