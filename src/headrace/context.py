@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -197,6 +197,7 @@ def connect(
     *,
     progress: bool | None = None,
     checkpoint: str | None = None,
+    task_timeout: float | None = None,
     watchers: Iterable[Watcher] = (),
 ) -> Context:
     """Connect to where work runs.
@@ -208,6 +209,8 @@ def connect(
         progress: show progress while jobs run; unless said, a live table in a terminal and plain lines elsewhere.
         checkpoint: "auto" writes datasets whose lineage has grown long or costly to files in the background, "off" only
             those that the program marks; as the address says, or "off", unless given.
+        task_timeout: seconds that an attempt at a task may take before it is ended and has failed; as the address says, or
+            without a limit, unless given.  `Context.set_task_timeout` sets it for some jobs.
         watchers: are shown every step of every machine.
 
     Raises:
@@ -219,13 +222,16 @@ def connect(
 
     """
     with held_interrupts():  # of a run that has begun somebody must know, to end it
-        return _connect(url, progress, checkpoint, watchers)
+        return _connect(url, progress, {"checkpoint": checkpoint, "task_timeout": task_timeout}, watchers)
 
 
-def _connect(url: str | None, progress: bool | None, checkpoint: str | None, watchers: Iterable[Watcher]) -> Context:
+def _connect(
+    url: str | None, progress: bool | None, options: Mapping[str, Any], watchers: Iterable[Watcher]
+) -> Context:
     config = parse_url(Connecting.url or url or os.environ.get(ENVIRONMENT) or "local://")
-    if checkpoint is not None:
-        config = with_option(config, "checkpoint", checkpoint)
+    for name, value in options.items():
+        if value is not None:
+            config = with_option(config, name, str(value) if isinstance(value, int | float) else value)
     wanted = Connecting.progress if Connecting.progress is not None else progress
     onlookers = Onlookers(wanted)
     session = _session(config, [*onlookers.watchers, *watchers], onlookers.printed)

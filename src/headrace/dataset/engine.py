@@ -234,7 +234,8 @@ class Engine:
             wanted = tuple(range(tip.partitions) if partitions is None else partitions)
             check_gangs([stage.spec for stage in stages], wanted, self.config.workers)
             keep = [(operator, operator.inputs) for stage in stages for operator in stage.operators]
-            request = JobRequest(job, name, str(call_site()), codes, blobs, wanted, keep)
+            limit = self.jobs.labels.task_timeout_ns
+            request = JobRequest(job, name, str(call_site()), codes, blobs, wanted, keep, limit)
             try:
                 handle = self.session.submit(request)
             except BaseException:  # interrupted, perhaps behind the moment at which the job was on its way

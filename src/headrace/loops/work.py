@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -13,6 +14,7 @@ from msgspec import Struct, field
 from headrace.config import Config, MemoryConfig
 from headrace.errors import ModuleMissing, WorldError
 from headrace.execute.blame import Blame, blame
+from headrace.execute.doing import doing
 from headrace.execute.task import Finished, TaskBody
 from headrace.ids import AttemptId, Digest, HostId, OperatorId, StageId, TaskId, WorkerId
 from headrace.loops.body import BodyPort, Machinery, Table
@@ -29,6 +31,8 @@ from headrace.protocols.messages import (
     Blob,
     CacheHolders,
     CancelAttempts,
+    Describe,
+    Doing,
     Evicted,
     FindCached,
     Free,
@@ -60,6 +64,7 @@ from headrace.store.serving import BlockReader
 from headrace.store.shipped import Depot
 
 PLACE = struct.Struct("<II")
+DOING_MAX = 2000  # characters of what an attempt is said to be doing
 BLOBS_KEPT = 256  # functions and programs that a worker holds: those of some dozens of stages
 
 
@@ -96,6 +101,9 @@ class _Running(Struct):
     port: BodyPort
     began_ns: int
     report: Report | None = None
+    thread: int = 0
+    program: Program | None = None
+    body: TaskBody | None = None
 
 
 class _Question(Struct):
@@ -239,6 +247,8 @@ class WorkerLoop:
                 self.meetings.told(message)
             case CancelAttempts(attempts=attempts):
                 self.loop.tell("worker", worker.CalledOff(tuple(map(AttemptId, attempts))))
+            case Describe(attempt=attempt):
+                self._describe(AttemptId(attempt))
             case GiveBack(attempts=attempts):
                 self.loop.tell("worker", worker.AskedBack(tuple(map(AttemptId, attempts))))
             case Settled(kept=kept, discarded=discarded):
@@ -402,11 +412,14 @@ class WorkerLoop:
         body: TaskBody | None = None
         program: Program | None = None
         interrupt: KeyboardInterrupt | None = None
+        running = self.attempts[attempt]
+        running.thread = threading.get_ident()
         try:
             port.pause()
             program = self._load(order, port)
             properties = dict(order.properties)
             body = TaskBody(program, order.task, attempt, port, order.number, properties, self.depot.folder)
+            running.program, running.body = program, body
             finished = body.run()
             port.publish()
             report = self._report(order, attempt, port, "done", began, finished=finished)
@@ -424,7 +437,7 @@ class WorkerLoop:
             port.close()
         if report.outcome != "done":
             port.discard()
-        self.attempts[attempt].report = report
+        running.report, running.body, running.program = report, None, None
         now = self.ports.clock.now_ns()
         self.loop.tell("commit", commit.Ended(attempt, report.outcome == "done" and port.left_output, now))
         self.loop.tell("worker", worker.BodyEnded(attempt))
@@ -518,6 +531,14 @@ class WorkerLoop:
             found.text(),
         )
         return self.saving.save(attempted, port, lambda digest: self._bytes(digest, port))
+
+    def _describe(self, attempt: AttemptId) -> None:
+        """Tell what an attempt is doing that takes too long, before it is interrupted."""
+        state = self.attempts.get(attempt)
+        if state is not None and state.report is None:
+            flows = state.body.flows if state.body is not None else ()
+            what = doing(state.thread, WorkerLoop._body.__code__, state.program, flows)
+            self.send(Doing(attempt, what[:DOING_MAX]))
 
     def _interrupt(self, effect: worker.Interrupt) -> None:
         self.attempts[effect.attempt].port.cancelled = True
