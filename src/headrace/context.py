@@ -18,8 +18,8 @@ from headrace.dataset.engine import Engine
 from headrace.dataset.shipping import Shipping
 from headrace.dataset.sources import Sources
 from headrace.errors import ClosureError
-from headrace.execute.chunks import frame
-from headrace.execute.shared import Accumulator, Broadcast
+from headrace.execute.broadcasting import write_broadcast
+from headrace.execute.shared import Accumulator, AccumulatorParam, Broadcast
 from headrace.ids import RunId
 from headrace.loops.loop import Watcher
 from headrace.loops.session import Session, WorkerInfo
@@ -73,17 +73,18 @@ class Context(Sources, JobControl, Durability, Shipping):
 
         """
         name = self._engine.block_name("broadcast")
-        self._session.provide(name, [frame([value], 1)])
+        self._session.provide(name, write_broadcast(value))
         session = self._session
         made = Broadcast(name, value, lambda: session.withdraw(name))
         weakref.finalize(made, session.forget, None, (name,)).atexit = False
         return made
 
-    def accumulator(self, value: T) -> Accumulator[T]:
+    def accumulator(self, value: T, accum_param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
         """Make a value that tasks add to and the program reads, when the action has returned.
 
         Args:
             value: what it begins with: a number, or anything else that has `+`.
+            accum_param: how other values are added.
 
         >>> seen = ctx.accumulator(0)
         >>> ctx.range(10).foreach(lambda x: seen.add(1))
@@ -91,7 +92,7 @@ class Context(Sources, JobControl, Durability, Shipping):
         10
 
         """
-        return self._engine.accumulator(value)
+        return self._engine.accumulator(value, accum_param)
 
     # Looking.
 

@@ -366,6 +366,7 @@ class WorkerLoop:
                 self.ports.files.remove(self.layout.path(self.host, name))
             else:
                 self.shared.broadcasts.pop(name, None)
+                self.ports.files.remove(self.layout.path(self.host, name))
 
     def close(self) -> None:
         """Let go of the files that are kept open, where the process goes on without us."""
