@@ -311,6 +311,18 @@ class CacheEntry(Protocol):
         ...
 
 
+class Objects(Protocol):
+    """A cached partition's records, on their way to be held as objects."""
+
+    def add(self, records: list[Any]) -> bool:
+        """Hold one more chunk; False if it will not be held: somebody could change its records, or they are many."""
+        ...
+
+    def done(self) -> None:
+        """Nothing more comes: from now on others may read it."""
+        ...
+
+
 class ResultWriter(Protocol):
     """What a task of a result stage brings back."""
 
@@ -347,6 +359,14 @@ class TaskPort(Protocol):
 
     def cached(self, operator: OperatorId, partition: int) -> Iterable[Bytes] | None:
         """Return a cached partition's frames, in pieces, wherever they are; None if nobody has them."""
+        ...
+
+    def objects(self, operator: OperatorId, partition: int) -> list[list[Any]] | None:
+        """Return a cached partition's records, where this process holds them as objects; the lists are not to be changed."""
+        ...
+
+    def revive(self, operator: OperatorId, partition: int) -> Objects | None:
+        """Begin to hold a cached partition's records as objects; None if they will not be held."""
         ...
 
     def keep(self, operator: OperatorId, partition: int, level: StorageLevel) -> CacheEntry | None:

@@ -193,6 +193,12 @@ class MemoryPort:
     def cached(self, operator: OperatorId, partition: int) -> Sequence[bytes] | None:
         return self.world.cache.get((operator, partition))
 
+    def objects(self, operator: OperatorId, partition: int) -> None:
+        return None
+
+    def revive(self, operator: OperatorId, partition: int) -> None:
+        return None
+
     def keep(self, operator: OperatorId, partition: int, level: StorageLevel) -> MemoryEntry | None:
         return MemoryEntry(self.world.cache, (operator, partition), self.world.cache_room)
 

@@ -134,3 +134,26 @@ def test_lines_come_before_the_whole_is_unpacked(tmp_path: Path, monkeypatch: py
     assert len(packed) < 10_000
     assert len(read_gz(tmp_path, packed)) == 500_000
     assert most <= 4 * (1 << 12)
+
+
+@given_files
+@given(TEXTS, st.lists(st.integers(1, 200), max_size=4), st.booleans())
+def test_a_packed_file_is_shared_and_every_line_read_once(
+    tmp_path: Path, text: str, cuts: list[int], two_members: bool
+) -> None:
+    """Wherever the shares of several tasks begin and end, in what the file holds or beyond it."""
+    data = text.encode()
+    half = len(data) // 2 if two_members else len(data)
+    path = tmp_path / "file.gz"
+    path.write_bytes(gzip.compress(data[:half]) + gzip.compress(data[half:]))
+    edges = [0, *sorted(cuts), None]
+    shares = [split_of(path, start or 0, stop) for start, stop in itertools.pairwise(edges)]
+    assert [line for share in shares for line in read(share)] == oracle(text)
+
+
+def test_who_reads_to_the_end_of_a_shared_file_sees_that_it_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "file.gz"
+    path.write_bytes(PACKED[:-3])
+    assert read(split_of(path, 0, 20)) == oracle(LINES)[:1]
+    with pytest.raises(InputError, match="truncated"):
+        read(split_of(path, 20, None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 from pathlib import Path
 
@@ -133,3 +134,31 @@ def test_packing_many_files_takes_one_pass(tmp_path: Path) -> None:
     paths = files_of(tmp_path, [1] * 100) * 1_000
     splits = splits_of(paths, 1 << 20)
     assert sum(map(len, splits)) == 100_000
+
+
+@pytest.mark.parametrize(
+    ("workers", "lines", "members", "number"),
+    [(2, 200_000, 1, 2), (8, 200_000, 1, 2), (1, 200_000, 1, 1), (2, 1_000, 1, 1), (2, 200_000, 2, 1)],
+)
+def test_a_large_packed_file_is_shared_by_workers_that_would_be_idle(
+    tmp_path: Path, workers: int, lines: int, members: int, number: int
+) -> None:
+    """As far as it says how much it holds, which one of several members does not."""
+    data = b"".join(b"line %d\n" % i for i in range(lines))
+    path = tmp_path / "a.txt.gz"
+    part = len(data) if members == 1 else len(data) - 10
+    path.write_bytes(gzip.compress(data[:part], 6) + (gzip.compress(data[part:]) if members == 2 else b""))
+    splits = splits_of([str(path)], 1 << 20, workers=workers)
+    assert len(splits) == number
+    assert all(len(pieces) == 1 for pieces in splits)
+    assert splits[-1][0].stop is None
+    assert [piece.start for (piece,) in splits] == [len(data) * i // number for i in range(number)]
+
+
+def test_many_packed_files_are_not_shared(tmp_path: Path) -> None:
+    paths = []
+    for number in range(4):
+        path = tmp_path / f"{number}.gz"
+        path.write_bytes(gzip.compress(b"".join(b"%d %d\n" % (number, i) for i in range(200_000))))
+        paths.append(str(path))
+    assert [split.stop for pieces in splits_of(paths, 1 << 20, workers=4) for split in pieces] == [None] * 4

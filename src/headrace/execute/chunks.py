@@ -14,7 +14,7 @@ import struct
 import sys
 import types
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -32,6 +32,8 @@ COLUMNS = 1  # the pickle is (keys, values)
 NAN_KEYS = 2  # some key is or holds a NaN
 LISTS = 4  # the values are lists of values, one list per input
 GROUPED = 8  # the values are lists of values, of one input
+TWOFOLD = 16  # not one pickle but two, keys and values, behind the length of the first
+LENGTH = struct.Struct("<I")
 
 main_classes: dict[str, type] = {}  # classes of `__main__` that every process of the run has, by name
 
@@ -62,8 +64,13 @@ def loads(data: bytes | memoryview) -> Any:
     return pickle.loads(data)
 
 
-def frame(value: Any, records: int, flags: int = 0, pickler: type[ByValuePickler] = DataPickler) -> bytes:
+def frame(
+    value: Any, records: int, flags: int = 0, pickler: type[ByValuePickler] = DataPickler, before: bytes = b""
+) -> bytes:
     """Pickle a chunk into a frame.
+
+    Args:
+        before: bytes of the frame before the pickle.
 
     Raises:
         ProgramError: a record cannot be pickled; the message shows which.
@@ -73,7 +80,7 @@ def frame(value: Any, records: int, flags: int = 0, pickler: type[ByValuePickler
 
     """
     buffer = io.BytesIO()
-    buffer.write(bytes(HEADER.size))
+    buffer.write(bytes(HEADER.size) + before)
     try:
         pickler(buffer, PROTOCOL).dump(value)
     except Exception as error:
@@ -86,6 +93,15 @@ def frame(value: Any, records: int, flags: int = 0, pickler: type[ByValuePickler
     HEADER.pack_into(view, 0, *FIELDS.unpack(fields), crc32(fields))
     view.release()
     return buffer.getvalue()
+
+
+def twofold(keys: bytes, values: Sequence[Any]) -> bytes:
+    """Make a frame of keys that are pickled already, and their values.
+
+    >>> list(unframe(twofold(dumps(["a", "b"]), [1, 2])))
+    [((['a', 'b'], [1, 2]), 17)]
+    """
+    return frame(values, len(values), COLUMNS | TWOFOLD, before=LENGTH.pack(len(keys)) + keys)
 
 
 def _unpicklable(value: Any, error: Exception) -> Exception:
@@ -111,7 +127,14 @@ class Frame:
 
     def load(self) -> Any:
         """Unpickle it."""
+        if self.flags & TWOFOLD:
+            return tuple(map(pickle.loads, self.halves()))
         return pickle.loads(self.data)
+
+    def halves(self) -> tuple[memoryview, memoryview]:
+        """Return the pickles of keys and of values, where they are two."""
+        (length,) = LENGTH.unpack_from(self.data)
+        return self.data[LENGTH.size : LENGTH.size + length], self.data[LENGTH.size + length :]
 
 
 def split_frames(pieces: Iterable[bytes | bytearray | memoryview]) -> Iterator[Frame]:

@@ -41,6 +41,7 @@ from headrace.execute.kernels import (
     plain,
     reduce_pairs,
 )
+from headrace.execute.recurring import columns
 from headrace.plan.hashing import has_nan, one_nan, short, unhashable
 from headrace.plan.operators import Aggregate
 from headrace.ports import Scratch
@@ -212,7 +213,7 @@ class ReduceTable:
 
     def add(self, part: Frame) -> None:
         """Merge a frame of keys and combiners."""
-        keys, values = part.load()
+        keys, values = columns(part)
         if part.flags & NAN_KEYS:
             keys = [one_nan(key) for key in keys]
         self._add(zip(keys, values, strict=True))

@@ -42,6 +42,11 @@ class Group(Generic[V]):
         self._tail, self._places, self._scratch = tail, places, scratch
         self._length = length + len(tail)
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is read from disk as it is iterated."""
+        return self._places is not None
+
     def __len__(self) -> int:
         return self._length
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from headrace.execute.chunks import CHUNK_RECORDS, sizeof
 from headrace.execute.combine import ENTRY_BYTES, key_error
+from headrace.execute.flow import Pace
 from headrace.execute.groups import GroupTable
 from headrace.execute.helpers import join_groups
 from headrace.execute.kernels import Columns, Table, append_pairs
@@ -19,24 +20,48 @@ Pairing = tuple[Any, tuple[Any, Any]]  # a key, and a value of either side
 
 def join(
     left: Iterator[Columns], right: Iterator[Columns], budget: int, scratch: Callable[[], Scratch]
-) -> Iterator[Pairing]:
+) -> Iterator[list[Pairing]]:
     """Give every pairing of equal keys: of each key, left by left and right by right.
 
     The right side is kept by key and the left streamed past it; if the right is too large, both are grouped on disk.  A key
     is shown as the left side had it first.
     """
     table: Table = {}
+    single = True  # no key came twice on the right: the table has values, not lists of values
     held = 0
     for keys, values in right:
-        _enter(table, keys, values)
+        if single and not _enter_new(table, keys, values):
+            single = False
+            for key, value in table.items():
+                table[key] = [value]
+        if not single:
+            _enter(table, keys, values)
         held += sizeof(values)
         each = 2 * ENTRY_BYTES + LIST_BYTES + sizeof(keys) // max(1, len(keys))
         if held + len(table) * each > budget // 2:
-            yield from _on_disk(left, right, table, GroupTable(2, budget // 2, scratch))
+            if single:
+                table = {key: [value] for key, value in table.items()}
+            yield from Pace().lists(_on_disk(left, right, table, GroupTable(2, budget // 2, scratch)))
             return
     names: dict[Any, Any] = {}
-    for keys, values in left:
-        yield from _past(table, keys, values, names)
+    if single:
+        for keys, values in left:
+            shown = _shown(table, keys, names)
+            yield [(key, (one, table[key])) for key, one in zip(shown, values, strict=True) if key in table]
+    else:
+        yield from Pace().lists(chain.from_iterable(_past(table, keys, values, names) for keys, values in left))
+
+
+def _enter_new(table: Table, keys: list[Any], values: list[Any]) -> bool:
+    """Enter values of keys of which none is there yet, and no two are equal; or else nothing, and return False."""
+    try:
+        new = dict(zip(keys, values, strict=True))
+    except TypeError:
+        return False  # whoever enters them one by one says what is wrong
+    if len(new) < len(keys) or not table.keys().isdisjoint(new):
+        return False
+    table |= new
+    return True
 
 
 def _enter(table: Table, keys: list[Any], values: list[Any]) -> None:
@@ -49,11 +74,14 @@ def _enter(table: Table, keys: list[Any], values: list[Any]) -> None:
 
 
 def _past(table: Table, keys: list[Any], values: list[Any], names: dict[Any, Any]) -> Iterator[Pairing]:
-    shown = keys if set(map(type, keys)) <= DISTINCT else _named(table, keys, names)
-    for key, one in zip(shown, values, strict=True):
+    for key, one in zip(_shown(table, keys, names), values, strict=True):
         if key in table:
             for other in table[key]:
                 yield key, (one, other)
+
+
+def _shown(table: Table, keys: list[Any], names: dict[Any, Any]) -> list[Any]:
+    return keys if set(map(type, keys)) <= DISTINCT else _named(table, keys, names)
 
 
 def _named(table: Table, keys: list[Any], names: dict[Any, Any]) -> list[Any]:

@@ -102,7 +102,7 @@ def scatter(
     return deal(keys, values, map(partitioner.partition, keys), partitioner.partitions)
 
 
-def places_of(keys: Sequence[Any], number: int, *, distinct: bool) -> Iterable[int]:
+def places_of(keys: Sequence[Any], number: int, *, distinct: bool = True) -> Iterable[int]:
     """Say where each key goes; where few are different, each of those is hashed once."""
     if not distinct and len(keys) >= FEW * FEW and plain(keys):
         different = list(dict.fromkeys(keys))

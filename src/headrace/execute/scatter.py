@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from headrace.execute.chunks import CHUNK_BYTES, CHUNK_RECORDS, sizeof
+from headrace.execute.chunks import CHUNK_BYTES, CHUNK_RECORDS, sizeof, twofold
 from headrace.execute.combine import column_frames, columns_of, combine_stream, group_frames, key_error
 from headrace.execute.flow import Flow, StoppedEarly, Stream
 from headrace.execute.kernels import FEW, Columns, Table, append_pairs, scatter
+from headrace.execute.recurring import deal_again
 from headrace.execute.spreading import Spread
 from headrace.plan.operators import Aggregate
 from headrace.plan.partitioners import Partitioner, SplitPartitioner
@@ -60,6 +61,20 @@ class Scatter:
         if self._bytes > self._budget:
             self.spill()
 
+    def add_again(self, keys: list[Any], values: list[Any]) -> bool:
+        """Deal distinct keys that have been dealt before; False if these have not.  Call it for all or for nothing."""
+        if any(self._records) or (known := deal_again(keys, self._partitioner)) is None:
+            return False
+        for place, pieces in enumerate(known.parts):
+            for piece in pieces:
+                some = twofold(piece.pickled, piece.take(values))
+                self._records[place] += piece.number
+                self._frames[place].append(some)
+                self._bytes += len(some)
+        if self._bytes > self._budget:
+            self.spill()
+        return True
+
     def add_groups(self, table: Table) -> None:
         """Deal keys, each with a list of values; pairs that were added before must have been written by now."""
         for place, (keys, lists) in enumerate(scatter(list(table), table.values(), self._partitioner, distinct=True)):
@@ -107,10 +122,9 @@ class Scatter:
             yield self._port.scratch().read(offset, length)
         yield from self._frames[place]
         keys, values = self._columns[place]
-        if keys:
-            yield from column_frames(keys, values)
-            keys.clear()
-            values.clear()
+        yield from column_frames(keys, values)
+        keys.clear()
+        values.clear()
 
 
 def write_shuffle(flow: Flow, sink: ShuffleSink, budget: int, port: TaskPort, partition: int = 0) -> int:
@@ -172,4 +186,6 @@ def _combined(
         scatter_.spill()
 
     table = combine_stream(stream, aggregate, budget, flush, pause)
-    scatter_.add(list(table), list(table.values()), distinct=True)
+    keys, values = list(table), list(table.values())
+    if not scatter_.add_again(keys, values):
+        scatter_.add(keys, values, distinct=True)

@@ -7,7 +7,7 @@ simulation.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import islice, product, zip_longest
 from typing import Any
 
@@ -55,7 +55,7 @@ from headrace.plan.stages import (
     growing_structures,
     made_together,
 )
-from headrace.ports import BlockLost, TaskPort
+from headrace.ports import BlockLost, Bytes, TaskPort
 
 UPDATES_BYTES_MAX = 4 << 20  # of one task: they travel in its report
 SHARED_BYTES_MIN = 1 << 20  # a budget below this would spill every few records
@@ -346,7 +346,7 @@ class TaskBody:
 
     def _join(self, node: Node, partition: int) -> Iterator[list[Any]]:
         left, right = (self._columns(node, which, partition) for which in (0, 1))
-        for pairs in Pace().lists(join(left, right, self._budget, self._port.scratch)):
+        for pairs in join(left, right, self._budget, self._port.scratch):
             yield pairs
             self._port.pause(len(pairs))
 
@@ -370,10 +370,24 @@ class TaskBody:
             if together.records is None:
                 return self._new(self._keep(node, partition, together.mark), node)
             return self._new((part.load() for part in together.records), node)
+        held = self._port.objects(node.operator, partition)
+        if held is not None:
+            return self._new((records.copy() for records in held), node)
         found = self._port.cached(node.operator, partition)
         if found is not None:
-            return self._new((part.load() for part in split_frames(found)), node)
+            return self._new(self._revived(node, partition, found), node)
         return self._new(self._keep(node, partition), node)
+
+    def _revived(self, node: Node, partition: int, frames: Iterable[Bytes]) -> Iterator[list[Any]]:
+        """Unpickle a kept partition, for good if nobody can change its records."""
+        objects = self._port.revive(node.operator, partition)
+        for part in split_frames(frames):
+            records = part.load()
+            if objects is not None and not objects.add(records):
+                objects = None
+            yield records if objects is None else records.copy()
+        if objects is not None:
+            objects.done()
 
     def _keep(self, node: Node, partition: int, mark: bytes = b"") -> Iterator[list[Any]]:
         """Pass a partition on and keep a copy, pickled: nobody can change what others will read."""

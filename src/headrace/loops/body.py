@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
@@ -11,7 +9,7 @@ from msgspec import Struct
 
 from headrace.config import DataConfig, MemoryConfig
 from headrace.errors import BarrierBroken, UsageError
-from headrace.execute.broadcasting import map_broadcast, read_broadcast
+from headrace.execute.shared import read_broadcast
 from headrace.ids import AttemptId, HostId, OperatorId, StageId, TaskId
 from headrace.loops.data import BlocksLost, DataPlane, Stream
 from headrace.loops.gangs import Meetings
@@ -24,6 +22,7 @@ from headrace.ports import (
     Files,
     GangMember,
     Gate,
+    Objects,
     PartSource,
     Phase,
     Recorder,
@@ -119,13 +118,7 @@ class BodyPort:
             for done, (p, attempt, host) in enumerate(sources, start=1):
                 source = PartSource(stage, p, attempt)
                 if host in shared.near:
-                    path = shared.layout.path(host, map_output_name(stage, p, attempt))
-                    held = shared.outputs.held(path, partition)
-                    if held is None:
-                        yield source, self._near(source, path, partition)
-                    elif held:
-                        self.read_bytes += len(held)
-                        yield source, iter((held,))
+                    yield source, self._near(source, host, partition)
                 else:
                     assert stream is not None
                     yield source, self._far(stream, place, stage, [(p, attempt) for p, attempt, _ in far])
@@ -135,11 +128,12 @@ class BodyPort:
             if stream is not None:
                 stream.close()
 
-    def _near(self, source: PartSource, path: str, partition: int) -> Iterator[Bytes]:
+    def _near(self, source: PartSource, host: HostId, partition: int) -> Iterator[Bytes]:
         shared = self._shared
         name = map_output_name(source.stage, source.partition, source.attempt)
         try:
-            yield from self._counted(shared.outputs.read(path, partition, shared.data.piece_bytes))
+            file, part = shared.outputs.part(shared.layout.path(host, name), partition)
+            yield from self._counted(read_range(file, part.offset, part.length, shared.data.piece_bytes))
         except FileNotFoundError:
             raise BlockLost(source.stage, [(source.partition, source.attempt)], f"{name} is missing") from None
         except Broken as error:
@@ -183,26 +177,10 @@ class BodyPort:
         values = self._shared.broadcasts
         if name not in values:
             try:
-                values[name] = self._broadcast(name)
+                values[name] = read_broadcast(self.provided(name))
             except (FileNotFoundError, BlocksLost):
                 raise UsageError("this broadcast value was destroyed. Make it anew with ctx.broadcast.") from None
         return values[name]
-
-    def _broadcast(self, name: str) -> Any:
-        """Map a value's block: the program's own file, or this host's copy of it, which its first reader makes."""
-        shared = self._shared
-        if not os.path.isdir(shared.layout.host(shared.host)):
-            return read_broadcast(self.provided(name))  # a simulated disk cannot be mapped
-        if HOME in shared.near:
-            return map_broadcast(shared.layout.path(HOME, name))
-        path = shared.layout.path(shared.host, name)
-        with open(f"{path}.lock", "wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of this host is pulling it, or dies and lets go
-            if not os.path.exists(path):
-                with open(f"{shared.own}/{name}", "wb") as file:
-                    file.writelines(self.provided(name))
-                os.rename(f"{shared.own}/{name}", path)
-            return map_broadcast(path)
 
     # Caching.
 
@@ -234,6 +212,17 @@ class BodyPort:
             yield from self._counted(read_range(file, 0, file.size, self._shared.data.piece_bytes))
         finally:
             file.close()
+
+    def objects(self, operator: OperatorId, partition: int) -> list[list[Any]] | None:
+        """Return a cached partition's records, where this process holds them as objects."""
+        held = self._shared.cache.live.get((operator, partition))
+        if held is not None:
+            self.asked.cached.append((operator, partition, True))
+        return held
+
+    def revive(self, operator: OperatorId, partition: int) -> Objects | None:
+        """Begin to hold a cached partition's records as objects."""
+        return self._shared.cache.revive(operator, partition)
 
     def keep(self, operator: OperatorId, partition: int, level: StorageLevel) -> CacheEntry | None:
         """Begin to cache a partition, in this worker's memory or on its disk."""

@@ -26,7 +26,8 @@ class Split(Struct, frozen=True):
     """A part of one input file.
 
     Attributes:
-        start: the first byte; the record that begins before it belongs to the split before.
+        start: the first byte, where the file is packed of what it holds; the record that begins before it belongs to the
+            split before.
         stop: the last record to read begins before this byte; None reads to the end of what can only be read whole.
         size, modified_ns: of the file, when the plan was made; a file that differs later is an error.
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 from headrace.execute.chunks import Corrupt, split_frames
 from headrace.plan.levels import StorageLevel
 from headrace.ports import Files, WriteFile
+from headrace.store.live import Chunks, Live, Revival
 from headrace.store.mapoutput import read_range
 
 Key = tuple[int, int]  # dataset and partition
@@ -50,6 +52,21 @@ class Cache:
         self._own_bytes: Counter[int] = Counter()  # by dataset
         self._evicted: list[Key] = []
         self.lock = threading.RLock()
+        self.live = Live()  # gives way first
+
+    @_alone
+    def revive(self, operator: int, partition: int) -> Revival | None:
+        """Begin to hold a partition that is in memory as objects, too; None if it is not, or is held so already."""
+        key = (operator, partition)
+        if key not in self._kept or self.live.get(key) is not None:
+            return None
+        return Revival(self._budget - self._bytes - self.live.bytes, partial(self._hold, key))
+
+    @_alone
+    def _hold(self, key: Key, chunks: Chunks, size: int) -> None:
+        if key in self._kept:  # not forgotten in the meantime
+            self.live.put(key, chunks, size)
+            self.live.shrink(self._budget - self._bytes)
 
     def get(self, operator: int, partition: int) -> list[bytes] | None:
         """Return a partition's frames, if it is in memory."""
@@ -140,6 +157,7 @@ class Cache:
 
     def _drop(self, key: Key) -> None:
         self._levels.pop(key, None)
+        self.live.drop(key)
         self._count(key, -sum(map(len, self._kept.pop(key, ()))))
 
     def _unstore(self, key: Key) -> None:
@@ -153,6 +171,7 @@ class Cache:
         self._own_bytes[key[0]] += size
         if not self._own_bytes[key[0]]:
             del self._own_bytes[key[0]]
+        self.live.shrink(self._budget - self._bytes)
 
     @_alone
     def forget(self, operator: int) -> None:

@@ -12,9 +12,9 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from headrace.errors import InputError, UsageError
-from headrace.execute.formats.codecs import codec_of
+from headrace.execute.formats.codecs import codec_of, unpacked_size
 from headrace.execute.formats.fixed_length import odd_length
-from headrace.execute.formats.reading import cut_at
+from headrace.execute.formats.reading import can_be_shared, cut_at
 from headrace.plan.formats import FixedLength, Format
 from headrace.plan.operators import Split
 
@@ -129,8 +129,9 @@ def make_splits(
     packed: list[list[Split]] = []
     room = 0
     for path, status in zip(paths, statuses, strict=True):
-        for piece in _pieces(path, status, size, cut_at(format, path)):
-            length = (piece.size if piece.stop is None else piece.stop) - piece.start
+        share = -(-workers * status.st_size // max(1, total)) if can_be_shared(format) else 1
+        for piece in _pieces(path, status, size, cut_at(format, path), share):
+            length = piece.size if piece.stop is None else piece.stop - piece.start
             if not packed or length > room:
                 packed.append([])
                 room = int(size * OVERFULL)
@@ -139,9 +140,23 @@ def make_splits(
     return tuple(tuple(splits) for splits in packed)
 
 
-def _pieces(path: str, status: os.stat_result, size: int, unit: int | None) -> Iterator[Split]:
-    """Cut a file at multiples of a unit of bytes, if it can be cut at all."""
+def _pieces(path: str, status: os.stat_result, size: int, unit: int | None, share: int) -> Iterator[Split]:
+    """Cut a file at multiples of a unit of bytes, if it can be cut at all.
+
+    What is packed cannot be entered in the middle.  But unpacking is so much faster than what Python then does with each
+    line that a large file is unpacked by several tasks, as many as workers would have nothing else to do.
+
+    Args:
+        share: how many workers the file deserves, by its part of the input.
+
+    """
     length, modified = status.st_size, status.st_mtime_ns
+    if share > 1 and codec_of(path) is not None and (holds := unpacked_size(path)) is not None:
+        number = max(1, min(share, holds // size))
+        for i in range(number):
+            stop = holds * (i + 1) // number if i + 1 < number else None  # the last reads on, however much there is
+            yield Split(path, holds * i // number, stop, length, modified)
+        return
     if unit is None or length <= max(size, unit) * OVERFULL:
         yield Split(path, 0, None, length, modified)
         return

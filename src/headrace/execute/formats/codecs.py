@@ -5,6 +5,8 @@ What is compressed is read from its beginning, a piece at a time: none of these 
 
 from __future__ import annotations
 
+import os
+import struct
 import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -13,6 +15,8 @@ from msgspec import Struct
 
 from headrace.errors import ModuleMissing, UsageError
 
+TRAILER = 4  # bytes at the end of a gzip member: how much it holds
+RATIO_MAX = 1032  # to which gzip can pack anything
 FED = 1 << 10  # bytes given to a decompressor that cannot be told when to stop: of zeros, they make 32 MB
 LEVEL = 3  # of zstd: its own default
 
@@ -199,6 +203,23 @@ def codec_of(path: str) -> Codec | None:
         if path.endswith(codec.suffixes):
             return codec
     return None
+
+
+def unpacked_size(path: str) -> int | None:
+    """Estimate how much a file holds unpacked, if that is written in it: of gzip, what its last member says of itself.
+
+    It is wrong for files of several members, and for 4 GiB and more: a reason to cut a file badly, not to read it wrongly.
+    """
+    codec = codec_of(path)
+    if codec is None or codec.name != "gzip":
+        return None
+    try:
+        with open(path, "rb") as file:
+            packed = file.seek(-TRAILER, os.SEEK_END) + TRAILER
+            (size,) = struct.unpack("<I", file.read(TRAILER))
+    except OSError:
+        return None
+    return size if packed <= size <= packed * RATIO_MAX else None
 
 
 def check_codec(name: str | None) -> None:

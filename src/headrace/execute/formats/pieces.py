@@ -32,14 +32,15 @@ class Input:
     """A split's file, open for reading.  Whatever is wrong with it is an InputError that names it and the place.
 
     Attributes:
-        start, stop: which part of the file is to be read.
-        codec: how it is compressed; then all of it is to be read.
+        start, stop: which part of the file is to be read; where it is compressed, of what it holds.
+        codec: how it is compressed; then all of it is to be unpacked, up to the part's end.
 
     """
 
     def __init__(self, files: Files, split: Split, *, raw: bool = False) -> None:
         self.path, self.size, self.start = split.path, split.size, split.start
         self.stop = split.size if split.stop is None else split.stop
+        self.to_the_end = split.stop is None
         self.codec = None if raw else codec_of(split.path)
         try:
             self._file = files.open(split.path)
@@ -89,7 +90,7 @@ class Input:
         A line that begins before a split belongs to the split before, which reads on until that line ends.
         """
         if self.codec is not None:
-            yield from self._unpacked(self.codec)
+            yield from self._share(self._unpacked(self.codec))
             return
         at, stop = self.start, self.stop
         if at > 0:
@@ -100,6 +101,28 @@ class Input:
             if at >= stop and not data.endswith(b"\n"):
                 stop = self.after_newline(at)  # the last line that begins here ends later
             yield Piece(data, start, at - self.start)
+
+    def _share(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """Take the lines that begin in the split out of all that a file holds."""
+        begin = 0 if self.start == 0 else None
+        for piece in pieces:
+            if begin is None:
+                begin = self._behind_newline(piece, self.start - 1)
+                if begin is None:
+                    continue
+            end = None if self.to_the_end else self._behind_newline(piece, self.stop - 1)
+            data = piece.data[max(0, begin - piece.offset) : None if end is None else end - piece.offset]
+            if data:
+                read = piece.read if self.to_the_end else piece.offset + len(piece.data) - self.start
+                yield Piece(data, max(begin, piece.offset), read)
+            if end is not None:
+                return
+
+    @staticmethod
+    def _behind_newline(piece: Piece, at: int) -> int | None:
+        r"""Return the place after the first ``\n`` at or after a place, if that is in a piece."""
+        found = piece.data.find(b"\n", max(0, at - piece.offset))
+        return piece.offset + found + 1 if found >= 0 else None
 
     def after_newline(self, at: int) -> int:
         r"""Return the place after the first ``\n`` at or after a place; the file's end if there is none."""

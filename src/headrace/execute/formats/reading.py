@@ -51,7 +51,7 @@ def read_files(files: Files, splits: tuple[Split, ...], format: Format) -> Itera
 
 
 def _length(split: Split) -> int:
-    return (split.size if split.stop is None else split.stop) - split.start
+    return split.size if split.stop is None else split.stop - split.start
 
 
 def cut_at(format: Format, path: str) -> int | None:
@@ -67,3 +67,12 @@ def cut_at(format: Format, path: str) -> int | None:
     if isinstance(format, Lines | Csv):
         return 1 if is_cuttable(format.encoding) else None
     return 1
+
+
+def can_be_shared(format: Format) -> bool:
+    """Whether several tasks may unpack one file, each for the lines of its own share of what that holds.
+
+    >>> can_be_shared(Lines()), can_be_shared(Lines("utf-16")), can_be_shared(Pickles())
+    (True, False, False)
+    """
+    return isinstance(format, JsonLines) or (isinstance(format, Lines) and is_cuttable(format.encoding))
