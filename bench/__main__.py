@@ -12,7 +12,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from bench import keyed, kills, memory, pagerank, startup, tasks, wordcount
+from bench import keyed, kills, memory, pagerank, skew, startup, tasks, wordcount
 from bench.data import Library
 from bench.timing import Report, wait_for_quiet
 
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[Library, Report, int], None]] = {
     "tasks": tasks.measure,
     "wordcount": wordcount.measure,
     "keyed": keyed.measure,
+    "skew": skew.measure,
     "pagerank": pagerank.measure,
     "kills": kills.measure,
     "memory": memory.measure,

@@ -119,9 +119,9 @@ class Pace:
     [4, 4, 2]
     """
 
-    def __init__(self, most: int = CHUNK_RECORDS, bytes_max: int = CHUNK_BYTES) -> None:
+    def __init__(self, most: int = CHUNK_RECORDS, bytes_max: int = CHUNK_BYTES, first: int = FIRST) -> None:
         self.most, self.bytes_max = most, bytes_max
-        self.next = min(FIRST, most)
+        self.next = min(first, most)
 
     def learn(self, batch: list[Any]) -> None:
         """Look at a sample of the records just taken."""

@@ -17,7 +17,7 @@ from headrace.errors import InternalError, KeptLost, ProgramError
 from headrace.execute.chunks import CHUNK_RECORDS, NAN_KEYS, Corrupt, Frame, dumps, frame, split_frames
 from headrace.execute.combine import ReduceTable, columns_of, combine_stream
 from headrace.execute.current import NO_PROPERTIES, Current, running
-from headrace.execute.flow import Flow, Pace, step_of
+from headrace.execute.flow import FIRST, Flow, Pace, step_of
 from headrace.execute.formats.reading import read_files
 from headrace.execute.formats.writing import writer_of
 from headrace.execute.groups import GroupTable
@@ -98,6 +98,8 @@ class TaskBody:
         self._current = Current(port, task, attempt, number, program.nodes[-1].partitions, properties, folder)
         self._budget = max(SHARED_BYTES_MIN, port.task_bytes // growing_structures(program))
         self._behind = made_together(program)
+        sink = program.sink  # who wants one record has one computed, not some
+        self._first = max(1, min(sink.limit, FIRST)) if isinstance(sink, RecordsSink) and sink.limit else FIRST
         self.flows: list[Flow] = []  # sources first: where an exception is looked for
 
     def run(self) -> Finished:
@@ -167,7 +169,7 @@ class TaskBody:
         call, records = body.function.call, flow.records()
         result = iter(call(partition, records) if body.indexed else call(records))
         try:
-            for batch in Pace().lists(result):
+            for batch in Pace(first=self._first).lists(result):
                 yield batch
                 self._port.pause()
         finally:
