@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from headrace.config import Config, MemoryConfig
 from headrace.errors import ModuleMissing, WorldError
+from headrace.execute import recurring
 from headrace.execute.blame import Blame, blame
 from headrace.execute.doing import doing
 from headrace.execute.task import Finished, TaskBody
@@ -176,6 +177,7 @@ class WorkerLoop:
         self.depot = Depot(f"{self.layout.host(host)}/shipped", shares_home=HOME in self.shared.near)
         self.copies = Copies(self.cache, self.plane, self._replicated)
         self._wire()
+        recurring.limit(memory.worker_bytes // 16)
         ports.files.make_dirs(self.shared.own)
 
     def _wire(self) -> None:
