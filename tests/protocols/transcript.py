@@ -25,7 +25,7 @@ import msgspec
 from headrace.config import MS, MembershipConfig, ScheduleConfig, SpeculateConfig
 from headrace.ids import AttemptId, HostId, StageId, TaskId
 from headrace.plan.stages import Reads, Segment, StageSpec
-from headrace.protocols import claims, commit, fetch, membership, worker
+from headrace.protocols import claims, commit, fetch, membership, replicate, worker
 from headrace.protocols import schedule_words as words
 from headrace.protocols.lineage import MapOutput
 from headrace.protocols.schedule import Schedule
@@ -38,6 +38,7 @@ MODULES: dict[str, ModuleType] = {
     "fetch": fetch,
     "worker": worker,
     "commit": commit,
+    "replicate": replicate,
 }
 
 
@@ -63,6 +64,7 @@ class House:
             "membership": membership.Membership(MembershipConfig()),
             "worker": worker.Worker(),
             "commit": commit.Commit(),
+            "replicate": replicate.Replicate(hosts=2),
         }
 
     def do(self, command: str) -> Iterator[str]:
@@ -183,6 +185,7 @@ READ: dict[str, Any] = {
     "attempt": lambda text: AttemptId(int(text)),
     "needs": lambda text: tuple(text.split(",")),
     "things": lambda text: tuple(text.split(",")),
+    "outcome": lambda text: text.replace("_", " "),
     "because": lambda text: text.replace("_", " "),
     "how": lambda text: text.replace("_", " "),
     "why": lambda text: text.replace("_", " "),
