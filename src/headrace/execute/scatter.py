@@ -122,9 +122,10 @@ class Scatter:
             yield self._port.scratch().read(offset, length)
         yield from self._frames[place]
         keys, values = self._columns[place]
-        yield from column_frames(keys, values)
-        keys.clear()
-        values.clear()
+        if keys:
+            yield from column_frames(keys, values)
+            keys.clear()
+            values.clear()
 
 
 def write_shuffle(flow: Flow, sink: ShuffleSink, budget: int, port: TaskPort, partition: int = 0) -> int:

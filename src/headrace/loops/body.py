@@ -118,7 +118,13 @@ class BodyPort:
             for done, (p, attempt, host) in enumerate(sources, start=1):
                 source = PartSource(stage, p, attempt)
                 if host in shared.near:
-                    yield source, self._near(source, host, partition)
+                    path = shared.layout.path(host, map_output_name(stage, p, attempt))
+                    held = shared.outputs.held(path, partition)
+                    if held is None:
+                        yield source, self._near(source, path, partition)
+                    elif held:
+                        self.read_bytes += len(held)
+                        yield source, iter((held,))
                 else:
                     assert stream is not None
                     yield source, self._far(stream, place, stage, [(p, attempt) for p, attempt, _ in far])
@@ -128,12 +134,11 @@ class BodyPort:
             if stream is not None:
                 stream.close()
 
-    def _near(self, source: PartSource, host: HostId, partition: int) -> Iterator[Bytes]:
+    def _near(self, source: PartSource, path: str, partition: int) -> Iterator[Bytes]:
         shared = self._shared
         name = map_output_name(source.stage, source.partition, source.attempt)
         try:
-            file, part = shared.outputs.part(shared.layout.path(host, name), partition)
-            yield from self._counted(read_range(file, part.offset, part.length, shared.data.piece_bytes))
+            yield from self._counted(shared.outputs.read(path, partition, shared.data.piece_bytes))
         except FileNotFoundError:
             raise BlockLost(source.stage, [(source.partition, source.attempt)], f"{name} is missing") from None
         except Broken as error:

@@ -22,6 +22,9 @@ ENTRY = struct.Struct("<QQQ")
 TAIL = struct.Struct("<I")
 MAGIC = b"hri1"
 OPEN_MAX = 128
+RUN_PARTS = 64  # neighbours of a tiny part that are read with it, for whoever reads the next partitions
+RUN_BYTES = 64 << 10  # and no more than so much of one file,
+RUNS_BYTES = 8 << 20  # or of all
 
 
 class Broken(OSError):
@@ -84,12 +87,80 @@ def remove_map_output(files: Files, path: str) -> None:
     files.remove(f"{path}.data")
 
 
+class Run(Struct, frozen=True):
+    """Tiny parts of one map output that were read at once.
+
+    Attributes:
+        first: the reduce partition of the first.
+        bounds: where each begins in the data, and where the last ends.
+
+    """
+
+    first: int
+    bounds: tuple[int, ...]
+    data: bytes
+
+    def part(self, number: int) -> bytes | None:
+        """Return a part; None if it is not among these."""
+        at = number - self.first
+        return self.data[self.bounds[at] : self.bounds[at + 1]] if 0 <= at < len(self.bounds) - 1 else None
+
+
 class MapOutputReader:
-    """Reads parts of map outputs; keeps the files that were used last open."""
+    """Reads parts of map outputs; keeps the files that were used last open, and what was read beside tiny parts.
+
+    With a thousand map outputs of a thousand parts each, opening a file for every part would take most of the time.
+    """
 
     def __init__(self, files: Files) -> None:
         self._files = files
         self._open: OrderedDict[str, tuple[ReadFile, bytes]] = OrderedDict()
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._runs_bytes = 0
+
+    def held(self, path: str, number: int) -> bytes | None:
+        """Return a part that was read beside another, or None; what an attempt wrote never changes."""
+        run = self._runs.get(path)
+        return run.part(number) if run is not None else None
+
+    def read(self, path: str, number: int, piece: int) -> Iterator[bytes]:
+        """Read a part in pieces; a tiny one with its neighbours.
+
+        Raises:
+            FileNotFoundError: there is no such output.  Broken: it is damaged.
+
+        """
+        data, part = self.part(path, number)
+        if part.length < RUN_BYTES // 2:
+            run = self._run(data, self._open[path][1], part, number)
+            if len(run.bounds) > 2:
+                self._hold(path, run)
+                found = run.part(number)
+                return iter((found,) if found else ())
+        return read_range(data, part.offset, part.length, piece)
+
+    def _run(self, data: ReadFile, entries: bytes, part: Part, number: int) -> Run:
+        bounds = [0]
+        window = entries[number * ENTRY.size : (number + RUN_PARTS) * ENTRY.size]
+        for offset, length, _ in ENTRY.iter_unpack(window):
+            stop = offset + length - part.offset
+            if offset != part.offset + bounds[-1] or stop > RUN_BYTES or part.offset + stop > data.size:
+                break
+            bounds.append(stop)
+        found = data.pread(part.offset, bounds[-1]) if bounds[-1] else b""
+        return Run(number, tuple(bounds) if len(found) == bounds[-1] else (0,), found)
+
+    def _hold(self, path: str, run: Run) -> None:
+        self._drop(path)
+        self._runs[path] = run
+        self._runs_bytes += _held_bytes(run)
+        while self._runs_bytes > RUNS_BYTES:
+            self._drop(next(iter(self._runs)))
+
+    def _drop(self, path: str) -> None:
+        run = self._runs.pop(path, None)
+        if run is not None:
+            self._runs_bytes -= _held_bytes(run)
 
     def part(self, path: str, number: int) -> tuple[ReadFile, Part]:
         """Find a part.
@@ -134,10 +205,16 @@ class MapOutputReader:
         """Close what lies under a folder that is about to go."""
         for path in [path for path in self._open if path.startswith(prefix)]:
             self._open.pop(path)[0].close()
+        for path in [path for path in self._runs if path.startswith(prefix)]:
+            self._drop(path)
 
     def close(self) -> None:
         """Close everything."""
         self.forget("")
+
+
+def _held_bytes(run: Run) -> int:
+    return len(run.data) + 32 * len(run.bounds)
 
 
 def read_range(file: ReadFile, offset: int, length: int, piece: int) -> Iterator[bytes]:
