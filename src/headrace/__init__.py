@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from headrace.errors import TaskFailed
     from headrace.execute.barriers import BarrierTaskContext, BarrierTaskInfo
     from headrace.execute.context import TaskContext
-    from headrace.execute.shared import Accumulator, Broadcast
+    from headrace.execute.shared import Accumulator, AccumulatorParam, Broadcast
     from headrace.execute.shipped import files
     from headrace.plan.levels import StorageLevel
 
 __version__ = version.VERSION
 __all__ = [
     "Accumulator",
+    "AccumulatorParam",
     "BarrierTaskContext",
     "BarrierTaskInfo",
     "Broadcast",
@@ -46,6 +47,7 @@ __all__ = [
 
 _WHERE = {
     "Accumulator": "headrace.execute.shared",
+    "AccumulatorParam": "headrace.execute.shared",
     "BarrierTaskContext": "headrace.execute.barriers",
     "BarrierTaskInfo": "headrace.execute.barriers",
     "Broadcast": "headrace.execute.shared",

@@ -26,6 +26,7 @@ class ScheduleConfig(Struct, frozen=True, kw_only=True):
 
     max_failures: int = 4  # attempts of one task that raised, exited or died of their own signal
     max_losses: int = 20  # attempts of one task lost with their process, host or input, since it last got further
+    task_timeout_ns: int = 0  # an attempt that runs longer is ended, and has failed; 0: it may take as long as it will
     cancel_grace_ns: int = SECOND  # a cancelled attempt that has not ended by then loses its process
     stall_ns: int = 30 * SECOND  # without progress for this long, an event says what is waited for
     result_bytes_max: int = 1 << 30  # what one job may bring back to the program
@@ -192,6 +193,15 @@ def _some_time(text: str) -> int:
     return duration
 
 
+def parse_timeout(text: str) -> int:
+    """Read a duration after which something is ended into nanoseconds; "none" or "inf" gives 0: never.
+
+    >>> parse_timeout("1.5"), parse_timeout("none")
+    (1500000000, 0)
+    """
+    return 0 if text.lower() in {"none", "inf"} else _some_time(text)
+
+
 def _switch(text: str) -> bool:
     if text.lower() in {"1", "true", "yes", "on"}:
         return True
@@ -214,6 +224,7 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "memory": ("memory", "worker_bytes", _some_bytes),
     "max_failures": ("schedule", "max_failures", _positive),
     "max_losses": ("schedule", "max_losses", _positive),
+    "task_timeout": ("schedule", "task_timeout_ns", parse_timeout),
     "cancel_grace": ("schedule", "cancel_grace_ns", parse_duration),
     "stall": ("schedule", "stall_ns", parse_duration),
     "max_result": ("schedule", "result_bytes_max", parse_size),

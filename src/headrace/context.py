@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,8 +18,8 @@ from headrace.dataset.engine import Engine
 from headrace.dataset.shipping import Shipping
 from headrace.dataset.sources import Sources
 from headrace.errors import ClosureError
-from headrace.execute.chunks import frame
-from headrace.execute.shared import Accumulator, Broadcast
+from headrace.execute.broadcasting import write_broadcast
+from headrace.execute.shared import Accumulator, AccumulatorParam, Broadcast
 from headrace.ids import RunId
 from headrace.loops.loop import Watcher
 from headrace.loops.session import Session, WorkerInfo
@@ -73,17 +73,18 @@ class Context(Sources, JobControl, Durability, Shipping):
 
         """
         name = self._engine.block_name("broadcast")
-        self._session.provide(name, [frame([value], 1)])
+        self._session.provide(name, write_broadcast(value))
         session = self._session
         made = Broadcast(name, value, lambda: session.withdraw(name))
         weakref.finalize(made, session.forget, None, (name,)).atexit = False
         return made
 
-    def accumulator(self, value: T) -> Accumulator[T]:
+    def accumulator(self, value: T, accum_param: AccumulatorParam[T] | None = None) -> Accumulator[T]:
         """Make a value that tasks add to and the program reads, when the action has returned.
 
         Args:
             value: what it begins with: a number, or anything else that has `+`.
+            accum_param: how other values are added.
 
         >>> seen = ctx.accumulator(0)
         >>> ctx.range(10).foreach(lambda x: seen.add(1))
@@ -91,7 +92,7 @@ class Context(Sources, JobControl, Durability, Shipping):
         10
 
         """
-        return self._engine.accumulator(value)
+        return self._engine.accumulator(value, accum_param)
 
     # Looking.
 
@@ -197,6 +198,7 @@ def connect(
     *,
     progress: bool | None = None,
     checkpoint: str | None = None,
+    task_timeout: float | None = None,
     watchers: Iterable[Watcher] = (),
 ) -> Context:
     """Connect to where work runs.
@@ -208,6 +210,8 @@ def connect(
         progress: show progress while jobs run; unless said, a live table in a terminal and plain lines elsewhere.
         checkpoint: "auto" writes datasets whose lineage has grown long or costly to files in the background, "off" only
             those that the program marks; as the address says, or "off", unless given.
+        task_timeout: seconds that an attempt at a task may take before it is ended and has failed; as the address says, or
+            without a limit, unless given.  `Context.set_task_timeout` sets it for some jobs.
         watchers: are shown every step of every machine.
 
     Raises:
@@ -219,13 +223,16 @@ def connect(
 
     """
     with held_interrupts():  # of a run that has begun somebody must know, to end it
-        return _connect(url, progress, checkpoint, watchers)
+        return _connect(url, progress, {"checkpoint": checkpoint, "task_timeout": task_timeout}, watchers)
 
 
-def _connect(url: str | None, progress: bool | None, checkpoint: str | None, watchers: Iterable[Watcher]) -> Context:
+def _connect(
+    url: str | None, progress: bool | None, options: Mapping[str, Any], watchers: Iterable[Watcher]
+) -> Context:
     config = parse_url(Connecting.url or url or os.environ.get(ENVIRONMENT) or "local://")
-    if checkpoint is not None:
-        config = with_option(config, "checkpoint", checkpoint)
+    for name, value in options.items():
+        if value is not None:
+            config = with_option(config, name, str(value) if isinstance(value, int | float) else value)
     wanted = Connecting.progress if Connecting.progress is not None else progress
     onlookers = Onlookers(wanted)
     session = _session(config, [*onlookers.watchers, *watchers], onlookers.printed)

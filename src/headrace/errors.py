@@ -163,6 +163,10 @@ class TaskFailed(JobFailed, ProgramError):
     """The same task raised, exited or crashed its process too often."""
 
 
+class TaskTimedOut(TaskFailed, TimeoutError):
+    """The same task failed too often, the last time because it took longer than `task_timeout=` allows."""
+
+
 class TaskLost(JobFailed, WorldError):
     """The same task lost its process, its host or its input too often."""
 

@@ -59,13 +59,13 @@ def check(ctx: Context, pipeline: Pipeline, cuts: list[str]) -> None:
 
 
 @given(pipeline=PIPELINES, cuts=CUTS)
-@settings(max_examples=50)
+@settings(max_examples=40)
 def test_inline(ctx: Context, pipeline: Pipeline, cuts: list[str]) -> None:
     check(ctx, pipeline, cuts)
 
 
 @given(pipeline=PIPELINES, cuts=LASTING, seed=st.integers(0, 10_000))
-@settings(max_examples=30)
+@settings(max_examples=25)
 def test_in_a_simulated_world_where_everything_goes_wrong(
     tmp_path_factory: pytest.TempPathFactory, pipeline: Pipeline, cuts: list[str], seed: int
 ) -> None:

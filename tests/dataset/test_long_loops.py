@@ -55,12 +55,12 @@ def begin(ctx: Context) -> tuple[Dataset[Any], Dataset[Any]]:
 def test_a_round_is_planned_from_what_is_new(inline: Context, monkeypatch: pytest.MonkeyPatch, cached: bool) -> None:
     planned = Planned(inline, monkeypatch)
     links, ranks = begin(inline)
-    for _ in range(60):
+    for _ in range(30):
         ranks = step(links, ranks)
         if cached:
             ranks = ranks.cache()
         ranks.count()
-    assert ranks.collect_as_map() == plain(60)
+    assert ranks.collect_as_map() == plain(30)
     assert len(set(planned.operators[2:-1])) == 1, planned.operators
     assert len(inline._engine.unsettled) == 0
 
@@ -80,12 +80,12 @@ def test_lineages_are_cut_before_they_grow_too_long(url: str, monkeypatch: pytes
         planned = Planned(ctx, monkeypatch)
         links, ranks = begin(ctx)
         lengths, alive = [], []
-        for _ in range(80):
+        for _ in range(50):
             ranks = step(links, ranks)
             ranks.count()
             lengths.append(len(ancestors(ranks._operator)))
             alive.append(len(ctx._session.controller.scheduler.lineage.alive()))
-        assert ranks.collect_as_map() == plain(80)
+        assert ranks.collect_as_map() == plain(50)
         assert max(lengths) < 90, lengths
         assert max(alive) < 30, alive
         assert max(planned.operators) < 60

@@ -34,10 +34,10 @@ class KeepsWhatSomeOfAGangDid(Schedule):
 
 
 class GoesOnWithHalfAGang(Schedule):
-    def _ended(self, attempt: AttemptId, now_ns: int) -> list[words.Effect]:
+    def _ended(self, attempt: AttemptId, now_ns: int, how: str = "") -> list[words.Effect]:
         state = self.attempts.get(attempt)
         gang = self.gangs.pop(state.task.stage, None) if state is not None else None
-        effects = super()._ended(attempt, now_ns)
+        effects = super()._ended(attempt, now_ns, how)
         if state is not None and gang is not None:
             self.gangs.setdefault(state.task.stage, gang)
         return effects

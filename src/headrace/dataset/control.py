@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from headrace.config import SECOND
 from headrace.dataset.engine import Engine
 from headrace.dataset.jobs import JobFuture, tag_of
 from headrace.errors import UsageError
@@ -50,6 +52,31 @@ class JobControl:
         >>> ctx.cancel_job_group("nightly")
         """
         self._engine.jobs.cancel(lambda labels: labels.group == group_id, f"group {group_id!r} was cancelled")
+
+    def set_task_timeout(self, seconds: float | None) -> None:
+        """Have the tasks of jobs that this thread runs from now on end when they take longer; that counts as a failure.
+
+        Each attempt has that time, from when it begins, and is asked to stop between two records; a function that goes on
+        loses its process after `cancel_grace=`.  A stage that several jobs wait for has the time of the most patient.
+
+        Args:
+            seconds: instead of what `task_timeout=` says; `math.inf` for no limit; None for what `task_timeout=` says.
+
+        Raises:
+            UsageError: that is no such time.
+
+        >>> ctx.set_task_timeout(60)
+        >>> ctx.range(10).sum()
+        45
+        >>> ctx.set_task_timeout(None)
+
+        """
+        if seconds is None:
+            self._engine.jobs.relabel(task_timeout_ns=None)
+        elif isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds >= 0.001:
+            self._engine.jobs.relabel(task_timeout_ns=0 if seconds == math.inf else int(seconds * SECOND))
+        else:
+            raise UsageError(f"a task cannot have {short(seconds)} seconds. Give it a number, 0.001 or more, or None.")
 
     def set_local_property(self, key: str, value: str | None) -> None:
         """Set a word that tasks of the jobs that this thread runs from now on can ask for; None takes it back.

@@ -23,7 +23,7 @@ from headrace.errors import ContextClosed, TaskFailed, UsageError
 from headrace.execute.chunks import loads, main_classes
 from headrace.execute.current import current
 from headrace.execute.helpers import sample_keys
-from headrace.execute.shared import Accumulator
+from headrace.execute.shared import Accumulator, AccumulatorParam
 from headrace.ids import Digest, JobId, OperatorId, StageId
 from headrace.loops.jobs import MESSAGE_BLOB_BYTES, JobHandle, JobRequest, StageCode
 from headrace.loops.session import Session
@@ -171,9 +171,16 @@ class Engine:
 
     # Accumulators.
 
-    def accumulator(self, zero: Any) -> Accumulator[Any]:
-        """Make an accumulator."""
-        made: Accumulator[Any] = Accumulator(next(self._accumulator_numbers), zero)
+    def accumulator(self, zero: Any, param: AccumulatorParam[Any] | None = None) -> Accumulator[Any]:
+        """Make an accumulator.
+
+        Raises:
+            UsageError: what should say how to add does not.
+
+        """
+        if param is not None and not all(callable(getattr(param, name, None)) for name in ("zero", "add_in_place")):
+            raise UsageError(f"accumulator needs an instance with zero and add_in_place, not {short(param)}.")
+        made: Accumulator[Any] = Accumulator(next(self._accumulator_numbers), zero, param)
         self._accumulators[made.number] = made
         return made
 
@@ -234,7 +241,8 @@ class Engine:
             wanted = tuple(range(tip.partitions) if partitions is None else partitions)
             check_gangs([stage.spec for stage in stages], wanted, self.config.workers)
             keep = [(operator, operator.inputs) for stage in stages for operator in stage.operators]
-            request = JobRequest(job, name, str(call_site()), codes, blobs, wanted, keep)
+            limit = self.jobs.labels.task_timeout_ns
+            request = JobRequest(job, name, str(call_site()), codes, blobs, wanted, keep, limit)
             try:
                 handle = self.session.submit(request)
             except BaseException:  # interrupted, perhaps behind the moment at which the job was on its way

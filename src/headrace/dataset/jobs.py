@@ -28,6 +28,7 @@ class Labels(Struct, frozen=True):
     description: str = ""
     tags: frozenset[str] = frozenset()
     properties: tuple[tuple[str, str], ...] = ()  # that their tasks can ask for, sorted
+    task_timeout_ns: int | None = None  # 0: none; None: what the settings say
 
 
 class Jobs:

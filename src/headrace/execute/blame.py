@@ -127,7 +127,7 @@ def user_frames(error: BaseException) -> str:
         for summary, (frame, _) in zip(
             traceback.extract_tb(raised.__traceback__), traceback.walk_tb(raised.__traceback__), strict=True
         ):
-            ours = _is_ours(frame) or (ours and _package(frame) in BORROWED)
+            ours = is_ours(frame) or (ours and _package(frame) in BORROWED)
             if not ours:
                 frames.append(summary)
         if frames or (told and raised is error):
@@ -141,7 +141,8 @@ def _package(frame: types.FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
-def _is_ours(frame: types.FrameType) -> bool:
+def is_ours(frame: types.FrameType) -> bool:
+    """Whether a frame is none of the user's."""
     module = frame.f_globals.get("__name__", "")
     return in_engine(module) or module.partition(".")[0] == "cloudpickle"
 
@@ -212,23 +213,29 @@ def _codes(call: Any, depth: int = 4) -> Iterator[types.CodeType]:
         yield from _codes(getattr(type(call).__call__, "__func__", type(call).__call__), depth - 1)
 
 
-def _by_frame(error: BaseException, program: Program) -> Found | None:
+def owners_of(program: Program) -> dict[types.CodeType, tuple[str, Site]]:
+    """Say which operator each function of a program belongs to, and which line defined that."""
     owners: dict[types.CodeType, tuple[str, Site]] = {}
     for function, name, site in _functions(program):
         for code in _codes(function.call):
             owners.setdefault(code, (name, site))
+    return owners
+
+
+def _by_frame(error: BaseException, program: Program) -> Found | None:
+    owners = owners_of(program)
     for raised in _chain(error):
         found = None
         for frame, _ in traceback.walk_tb(raised.__traceback__):
             owner = owners.get(frame.f_code)
             if owner is not None and not in_engine(frame.f_globals.get("__name__", "")):
-                found = (*owner, _arguments(frame))
+                found = (*owner, shown_arguments(frame))
         if found is not None:
             return found
     return None
 
 
-def _arguments(frame: types.FrameType) -> str | None:
+def shown_arguments(frame: types.FrameType) -> str | None:
     """Show what a function was called with, as far as its variables still say; None for a stream of records."""
     code = frame.f_code
     names = code.co_varnames[: code.co_argcount]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any, Generic, TypeVar
 
 from headrace.errors import ProgramError, UsageError
-from headrace.execute.chunks import split_frames
 from headrace.execute.current import current
 from headrace.plan.holding import met
 
@@ -85,9 +84,21 @@ class _Remote(Broadcast[Any]):
         return _Remote, (self.name,)
 
 
-def read_broadcast(pieces: Any) -> Any:
-    """Unpickle a broadcast value from its block."""
-    return next(split_frames(pieces)).load()[0]
+class AccumulatorParam(Generic[T]):
+    """How values of a kind of your own are accumulated; subclass it, and give an instance to `ctx.accumulator`."""
+
+    def zero(self, value: T) -> T:
+        """Return what each task begins with; a new object at each call.
+
+        Args:
+            value: what the accumulator began with.
+
+        """
+        raise NotImplementedError
+
+    def add_in_place(self, value1: T, value2: T) -> T:
+        """Return the sum of two values; the first may be changed for it and returned."""
+        raise NotImplementedError
 
 
 class Accumulator(Generic[T]):
@@ -97,10 +108,11 @@ class Accumulator(Generic[T]):
     run again or beside it; a second action runs the functions again, and adds again.
     """
 
-    __slots__ = ("__weakref__", "_value", "number")
+    __slots__ = ("__weakref__", "_first", "_value", "number", "param")
 
-    def __init__(self, number: int, value: T) -> None:
-        self.number, self._value = number, value
+    def __init__(self, number: int, value: T, param: AccumulatorParam[T] | None = None, first: Any = None) -> None:
+        self.number, self._value, self.param = number, value, param
+        self._first = first if first is not None or param is None else deepcopy(value)
 
     @property
     def value(self) -> T:
@@ -135,20 +147,29 @@ class Accumulator(Generic[T]):
         """
         task = current()
         if task is None:
-            self._value = self._value + term  # type: ignore[operator]
+            self._value = self._sum(self._value, term)
             return
         with _adding:
-            if self.number in task.updates:
+            if self.param is not None:
+                if self.number not in task.updates:
+                    task.updates[self.number] = deepcopy(self.param.zero(self._first))
+                task.updates[self.number] = self.param.add_in_place(task.updates[self.number], term)
+            elif self.number in task.updates:
                 task.updates[self.number] = task.updates[self.number] + term
             else:  # not on top of what the program began with: that would count once for each task
                 task.updates[self.number] = copy(term)
+
+    def _sum(self, value: T, term: T) -> T:
+        if self.param is not None:
+            return self.param.add_in_place(value, term)
+        return value + term  # type: ignore[operator, no-any-return]
 
     def __iadd__(self, term: T) -> Accumulator[T]:
         self.add(term)
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Accumulator, (self.number, None)
+        return Accumulator, (self.number, None, self.param, self._first)
 
     def __repr__(self) -> str:
         return f"Accumulator({self.number}, {self._value!r})"

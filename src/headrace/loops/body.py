@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
@@ -9,7 +11,7 @@ from msgspec import Struct
 
 from headrace.config import DataConfig, MemoryConfig
 from headrace.errors import BarrierBroken, UsageError
-from headrace.execute.shared import read_broadcast
+from headrace.execute.broadcasting import map_broadcast, read_broadcast
 from headrace.ids import AttemptId, HostId, OperatorId, StageId, TaskId
 from headrace.loops.data import BlocksLost, DataPlane, Stream
 from headrace.loops.gangs import Meetings
@@ -182,10 +184,26 @@ class BodyPort:
         values = self._shared.broadcasts
         if name not in values:
             try:
-                values[name] = read_broadcast(self.provided(name))
+                values[name] = self._broadcast(name)
             except (FileNotFoundError, BlocksLost):
                 raise UsageError("this broadcast value was destroyed. Make it anew with ctx.broadcast.") from None
         return values[name]
+
+    def _broadcast(self, name: str) -> Any:
+        """Map a value's block: the program's own file, or this host's copy of it, which its first reader makes."""
+        shared = self._shared
+        if not os.path.isdir(shared.layout.host(shared.host)):
+            return read_broadcast(self.provided(name))  # a simulated disk cannot be mapped
+        if HOME in shared.near:
+            return map_broadcast(shared.layout.path(HOME, name))
+        path = shared.layout.path(shared.host, name)
+        with open(f"{path}.lock", "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of this host is pulling it, or dies and lets go
+            if not os.path.exists(path):
+                with open(f"{shared.own}/{name}", "wb") as file:
+                    file.writelines(self.provided(name))
+                os.rename(f"{shared.own}/{name}", path)
+            return map_broadcast(path)
 
     # Caching.
 

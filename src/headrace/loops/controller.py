@@ -33,6 +33,8 @@ from headrace.protocols.messages import (
     CacheHolders,
     Came,
     CancelAttempts,
+    Describe,
+    Doing,
     Evicted,
     FindCached,
     Free,
@@ -146,6 +148,7 @@ class Controller:
                 words.EndStage: self._end_stage,
                 words.Launch: self._launch_attempt,
                 words.Cancel: lambda e: self._send(e.worker, CancelAttempts((e.attempt,))),
+                words.CallOverdue: self._call_overdue,
                 words.KillWorker: lambda e: loop.tell("membership", membership.KillAsked(e.worker, e.because)),
                 words.Settle: self._settle,
                 words.Deliver: self.results.deliver,
@@ -188,7 +191,8 @@ class Controller:
         self.codes.add(request.stages, request.blobs)
         self.results.expect(handle)
         specs = tuple(code.spec for code in request.stages)
-        self._schedule(words.JobSubmitted(request.id, specs, request.wanted, self._now()))
+        timeout = self.config.schedule.task_timeout_ns if request.task_timeout_ns is None else request.task_timeout_ns
+        self._schedule(words.JobSubmitted(request.id, specs, request.wanted, self._now(), timeout))
 
     def provide(self, name: str, pieces: Iterable[bytes]) -> None:
         """Put a block into the program's own store, or leave nothing there if it cannot be written."""
@@ -298,6 +302,8 @@ class Controller:
                 self._send(member.id, CacheHolders(operator, partition, addresses))
             case Came():
                 self.assembly.came(message)
+            case Doing(attempt=attempt, what=what):
+                self._schedule(words.AttemptSeen(AttemptId(attempt), what))
             case Evicted(cached=cached):
                 self.replicas.evicted(member.id, cached)
             case Replicated():
@@ -431,6 +437,10 @@ class Controller:
         member = self.members.get(effect.worker)
         if member is not None and effect.attempt not in member.held:
             member.held.append(effect.attempt)
+
+    def _call_overdue(self, effect: words.CallOverdue) -> None:
+        self._send(effect.worker, Describe(effect.attempt))
+        self._schedule(words.AttemptOverdue(effect.attempt, effect.ran_ns, effect.limit_ns, self._now()))
 
     def _settle(self, effect: words.Settle) -> None:
         box = self.outbox.kept if effect.kept else self.outbox.discarded

@@ -15,6 +15,7 @@ from headrace.errors import (
     ResultTooLarge,
     TaskFailed,
     TaskLost,
+    TaskTimedOut,
     WorkersUnavailable,
     WorldError,
 )
@@ -53,6 +54,7 @@ class JobRequest(Struct, frozen=True):
         blobs: all code that it needs, by digest; empty where it is too large for a message and in the program's store.
         keep: what must not be collected while the job runs: each operator of its stages, with its edges as they were when
             the job was planned; the one that it computes comes last.
+        task_timeout_ns: how long an attempt may take, 0: as long as it will; None: what the settings say.
 
     """
 
@@ -63,6 +65,7 @@ class JobRequest(Struct, frozen=True):
     blobs: dict[Digest, bytes]
     wanted: tuple[int, ...]
     keep: Sequence[tuple[Operator, tuple[Edge, ...]]]
+    task_timeout_ns: int | None = None
 
 
 class FailedAttempt(Struct, frozen=True):
@@ -161,14 +164,19 @@ def failure_of(effect: FailJob, name: str, raised: Raised | None) -> HeadraceErr
     cause = _cause(raised)
     if effect.kind == "lost":
         advice = "Its worker was killed again and again: look for memory limits, or give each worker more with memory=."
+    elif effect.kind == "timed out":
+        advice = (
+            "Have each task do less, in more partitions; mend the function if it hangs; or give it more time, with "
+            "task_timeout= or ctx.set_task_timeout."
+        )
     elif raised is None:
         advice = "The function ends or crashes its process: run it alone, or under inline://, to see where."
     elif isinstance(cause, WorldError):
         advice = f"The function is not to blame: do what is said above, and run it again; that was on {raised.worker}."
     else:
         advice = f"Mend the function and run it again; the last error came from {raised.worker}."
-    kind = TaskLost if effect.kind == "lost" else TaskFailed
-    error = kind("\n".join([*lines, advice]), job=job, history=effect.history)
+    kinds: dict[str, type[JobFailed]] = {"lost": TaskLost, "timed out": TaskTimedOut}
+    error = kinds.get(effect.kind, TaskFailed)("\n".join([*lines, advice]), job=job, history=effect.history)
     error.__cause__ = cause
     return error
 

@@ -38,7 +38,7 @@ class Gangs(Offers):
         for one in event.members:
             self.offered.pop(one.task, None)
         for one in alive:
-            self.attempts[one.attempt] = Attempt(one.task, one.worker, one.host, copy=False)
+            self.attempts[one.attempt] = Attempt(one.task, one.worker, one.host, False, claimed_ns=event.now_ns)
             self.by_task.setdefault(one.task, []).append(one.attempt)
         self.moved_ns = event.now_ns
         if beside or not wanted or len(alive) < len(event.members) or any(o.host in self.lost_hosts for o in alive):

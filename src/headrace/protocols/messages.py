@@ -84,6 +84,12 @@ class CancelAttempts(Struct, frozen=True, tag=True, array_like=True, forbid_unkn
     attempts: tuple[int, ...]
 
 
+class Describe(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """Say what an attempt is doing, if it runs."""
+
+    attempt: int
+
+
 class GiveBack(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
     """Return those of these attempts that have not begun."""
 
@@ -219,6 +225,13 @@ class Came(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields
     message: str
 
 
+class Doing(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """What an attempt is doing, in words."""
+
+    attempt: int
+    what: str
+
+
 class Locate(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
     """Ask who serves a host's blocks; not whoever is at `avoid`, if there is a choice."""
 
@@ -289,6 +302,7 @@ Message = (
     | Gang
     | Met
     | CancelAttempts
+    | Describe
     | GiveBack
     | Settled
     | Whereabouts
@@ -301,6 +315,7 @@ Message = (
     | Need
     | Report
     | Came
+    | Doing
     | Locate
     | FindCached
     | Evicted

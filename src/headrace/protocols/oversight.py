@@ -5,12 +5,15 @@ Part of the schedule machine (`schedule`), and as pure.
 
 from __future__ import annotations
 
-from headrace.ids import JobId
+from headrace.config import SECOND
+from headrace.ids import AttemptId, JobId, StageId
 from headrace.protocols.claims import Offer
 from headrace.protocols.gangs import Gangs
 from headrace.protocols.schedule_state import Attempt
-from headrace.protocols.schedule_words import Effect, KillWorker, MakeOffers, Note, Stalled
+from headrace.protocols.schedule_words import CallOverdue, Effect, KillWorker, MakeOffers, Note, Stalled
 from headrace.protocols.speculate import Running, pick_backups
+
+LATE_NS = SECOND  # between two looks at the clock: whoever looks so rarely was stopped
 
 
 class Oversight(Gangs):
@@ -24,12 +27,43 @@ class Oversight(Gangs):
                 effects.append(
                     KillWorker(state.worker, f"attempt {attempt} of task {state.task} did not stop when asked")
                 )
+        if now_ns - self.ticked_ns < LATE_NS:  # else what attempts have said of themselves meanwhile is not heard yet
+            effects += self._overdue_by(now_ns)
+        self.ticked_ns = now_ns
         effects += self._copies(now_ns)
         waiting = max(self.moved_ns, self.stall_told_ns)
         if self.jobs and now_ns - waiting >= self.config.stall_ns:
             self.stall_told_ns = now_ns
             effects.append(Stalled(now_ns - self.moved_ns, tuple(self._waits(now_ns))))
         return effects
+
+    def _overdue_by(self, now_ns: int) -> list[Effect]:
+        """Find attempts that take longer than the most patient of the jobs that wait for them allows."""
+        if not any(job.task_timeout_ns for job in self.jobs.values()):
+            return []
+        limits: dict[StageId, int] = {}
+        effects: list[Effect] = []
+        for attempt, state in sorted(self.attempts.items()):
+            stage = state.task.stage
+            ran_ns = self._may_have_run(attempt, state, now_ns)
+            if not ran_ns or state.cancelled_ns is not None or self._is_done(attempt):
+                continue
+            if stage not in limits:
+                allowed = [self.jobs[job].task_timeout_ns for job in self.lineage.jobs_of(stage)]
+                limits[stage] = max(allowed, default=0) if all(allowed) else 0
+            if 0 < limits[stage] <= ran_ns:
+                effects.append(CallOverdue(attempt, state.worker, ran_ns, limits[stage]))
+        return effects
+
+    def _may_have_run(self, attempt: AttemptId, state: Attempt, now_ns: int) -> int:
+        """How long an attempt has run; if its worker fell silent before it could say, since it was its turn."""
+        if state.heard_ns:
+            return state.ran_ns + now_ns - state.heard_ns
+        if state.worker not in self.suspects or any(
+            other.worker == state.worker and number < attempt for number, other in self.attempts.items()
+        ):
+            return 0  # it waits, or will speak soon
+        return now_ns - max(state.claimed_ns, self.freed_ns.get(state.worker, 0))
 
     def _copies(self, now_ns: int) -> list[Effect]:
         if self.offered or not self.attempts:

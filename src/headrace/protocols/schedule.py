@@ -25,7 +25,9 @@ from headrace.protocols.schedule_words import (
     NOT_JOURNALED,
     AttemptClaimed,
     AttemptFailed,
+    AttemptOverdue,
     AttemptProgressed,
+    AttemptSeen,
     AttemptStarved,
     AttemptStopped,
     CacheEvicted,
@@ -88,13 +90,18 @@ class Schedule(Oversight):
                 return self._progressed(event)
             case JobSubmitted():
                 return self._submitted(event)
+            case AttemptOverdue():
+                return self._overdue(event)
+            case AttemptSeen(attempt=attempt, doing=doing):
+                if attempt in self.attempts:
+                    self.attempts[attempt].doing = doing
+                return []
             case GangClaimed():
                 return self._gang_claimed(event)
             case GangStands():
                 return self._gang_stands(event)
             case OutputKept(attempt=attempt, worker=worker):
-                waits = any(attempt in gang.done for gang in self.gangs.values())  # for the others of its gang
-                return [] if waits else [Settle(attempt, worker, kept=True)]
+                return [] if self._is_done(attempt) else [Settle(attempt, worker, kept=True)]
             case OutputRefused(attempt=attempt, worker=worker, now_ns=now):
                 return [*self._ended(attempt, now), Settle(attempt, worker, kept=False)]
             case AttemptFailed():
@@ -148,7 +155,7 @@ class Schedule(Oversight):
     def _submitted(self, event: JobSubmitted) -> list[Effect]:
         if event.job in self.jobs:
             return []  # doubled
-        self.jobs[event.job] = Job()
+        self.jobs[event.job] = Job(event.task_timeout_ns)
         self.moved_ns = event.now_ns
         effects = self._follow(self.lineage.submit(event.job, event.stages, event.wanted))
         if self.no_workers is not None:
@@ -226,9 +233,10 @@ class Schedule(Oversight):
             return self._offer([task])  # its worker died before we heard of the claim
         beside = self._has_effects(task) and self._is_attempted(task)
         doomed = event.host in self.lost_hosts
-        self.attempts[event.attempt] = Attempt(task, event.worker, event.host, event.copy, doomed=doomed)
+        self.moved_ns = now = event.now_ns
+        attempt = Attempt(task, event.worker, event.host, event.copy, doomed=doomed, claimed_ns=now)
+        self.attempts[event.attempt] = attempt
         self.by_task.setdefault(task, []).append(event.attempt)
-        self.moved_ns = event.now_ns
         if beside:  # claimed twice, because of offers that crossed with a claim: give it back before it has begun
             return self._cancel(event.attempt, "no other attempt may run beside the one that does", event.now_ns)
         if not self.lineage.is_wanted(task):
@@ -335,7 +343,7 @@ class Schedule(Oversight):
         attempt = self.attempts.get(event.attempt)
         settle = Settle(event.attempt, event.worker, kept=False)
         if attempt is None or attempt.cancelled_ns is not None:
-            return [*self._ended(event.attempt, event.now_ns), settle]
+            return [*self._ended(event.attempt, event.now_ns, event.how), settle]
         failing = self._count_failure(attempt.task, event.attempt, event.how, event.now_ns)
         return [settle, *failing, *self._ended(event.attempt, event.now_ns)]
 
@@ -351,6 +359,25 @@ class Schedule(Oversight):
             effects += self._count_loss(attempt.task, event.attempt, event.how, event.now_ns)
         return effects + self._ended(event.attempt, event.now_ns)
 
+    def _overdue(self, event: AttemptOverdue) -> list[Effect]:
+        """Have an attempt end that takes too long; it counts as a failure when it has, unless it ends well after all."""
+        state = self.attempts.get(event.attempt)
+        if state is None or state.cancelled_ns is not None or self._is_done(event.attempt):
+            return []
+        ran, limit = event.ran_ns / 1e9, event.limit_ns / 1e9
+        state.overdue = f"ran for {ran:.1f} s on {state.worker}, and {limit:g} s is its time"
+        return self._cancel(event.attempt, "its time is up", event.now_ns)
+
+    def _count_overdue(self, state: Attempt, attempt: AttemptId, how: str, now_ns: int) -> list[Effect]:
+        if not state.overdue or not self.lineage.is_wanted(state.task):
+            return []
+        unseen = f"it let nobody look, as one long call into C does; {how}" if how else "nobody knows what it did"
+        how = f"{state.overdue}: {state.doing or unseen}"
+        why = self.troubles.failed(self._blamed(state.task), attempt, how)
+        if why is None:
+            return [Note("rerun", state.task, attempt, how)]
+        return self._give_up(state.task, "timed out", why, now_ns)
+
     def _count_failure(self, task: TaskId, attempt: AttemptId, how: str, now_ns: int) -> list[Effect]:
         why = self.troubles.failed(self._blamed(task), attempt, how)
         return [Note("rerun", task, attempt, how)] if why is None else self._give_up(task, "failed", why, now_ns)
@@ -359,7 +386,9 @@ class Schedule(Oversight):
         why = self.troubles.lost(self._blamed(task), attempt, how)
         return [Note("attempt lost", task, attempt, how)] if why is None else self._give_up(task, "lost", why, now_ns)
 
-    def _give_up(self, task: TaskId, kind: Literal["failed", "lost"], why: str, now_ns: int) -> list[Effect]:
+    def _give_up(
+        self, task: TaskId, kind: Literal["failed", "timed out", "lost"], why: str, now_ns: int
+    ) -> list[Effect]:
         trouble = self.troubles.take(self._blamed(task))
         effects: list[Effect] = []
         for job in self.lineage.needed_by(task):
@@ -367,16 +396,17 @@ class Schedule(Oversight):
             effects += self._fail(failure, now_ns)
         return effects
 
-    def _ended(self, attempt: AttemptId, now_ns: int) -> list[Effect]:
+    def _ended(self, attempt: AttemptId, now_ns: int, how: str = "") -> list[Effect]:
         """An attempt is over without an output that counts."""
         state = self.attempts.get(attempt)
         if state is None:
             return []  # known already
         in_gang = self._in_gang(state.task.stage, attempt)
-        self._forget(attempt)
         self.moved_ns = now_ns
+        self._forget(attempt)
+        failing = self._count_overdue(state, attempt, how, now_ns)
         broken = self._break(state.task.stage, "another task of its stage must run again", now_ns) if in_gang else []
-        return broken + self._offer([state.task]) + self._release()
+        return [*failing, *broken, *self._offer([state.task]), *self._release()]
 
     # Workers and hosts.
 
@@ -384,6 +414,7 @@ class Schedule(Oversight):
         if self.workers.pop(event.worker, None) is None:
             return []  # known already, or it never joined
         self.suspects.discard(event.worker)
+        self.freed_ns.pop(event.worker, None)
         effects = self._follow(self.lineage.worker_lost(event.worker))  # first: what is offered must not count on it
         mine = sorted(attempt for attempt, state in self.attempts.items() if state.worker == event.worker)
         for attempt in mine:
@@ -396,7 +427,7 @@ class Schedule(Oversight):
                 effects += self._count_loss(state.task, attempt, event.how, event.now_ns)
         for attempt in mine:
             if attempt in self.attempts:
-                effects += self._ended(attempt, event.now_ns)
+                effects += self._ended(attempt, event.now_ns, event.how)
         return effects
 
     def _host_gone(self, host: HostId, now_ns: int) -> list[Effect]:

@@ -17,7 +17,8 @@ class Attempt(Struct):
     Attributes:
         ran_ns, progress, heard_ns: as last heard; 0 before it is known to have begun.
         cancelled_ns: when we asked it to stop.
-        doomed: its host's disk is gone, so nothing it writes can be read.
+        doomed: its host's disk is gone, or its gang is called off, so nothing it writes can be used.
+        overdue: in words, how far it has exceeded its time; and what it was doing then, as far as that was heard.
 
     """
 
@@ -30,11 +31,15 @@ class Attempt(Struct):
     heard_ns: int = 0
     cancelled_ns: int | None = None
     doomed: bool = False
+    overdue: str = ""
+    doing: str = ""
+    claimed_ns: int = 0
 
 
 class Job(Struct):
     """An action that has not ended."""
 
+    task_timeout_ns: int = 0
     result_bytes: int = 0
     counted: set[TaskId] = field(default_factory=set)  # tasks whose contributions to accumulators were added
 
@@ -83,7 +88,8 @@ class State:
         self.reopened: dict[TaskId, AttemptId] = {}  # tasks not committed since the output of an attempt was lost
         self.no_workers: str | None = None
         self.moved_ns = 0  # when anything last got further
-        self.stall_told_ns = 0
+        self.stall_told_ns = self.ticked_ns = 0
+        self.freed_ns: dict[WorkerId, int] = {}  # when an attempt of a worker was last over
 
     # Looking.
 
@@ -102,6 +108,10 @@ class State:
     def _in_gang(self, stage: StageId, attempt: AttemptId) -> bool:
         return stage in self.gangs and attempt in self.gangs[stage].members
 
+    def _is_done(self, attempt: AttemptId) -> bool:
+        """Whether an attempt has ended well and waits for the others of its gang."""
+        return any(attempt in gang.done for gang in self.gangs.values())
+
     def _is_barrier(self, stage: StageId) -> bool:
         spec = self.lineage.stage(stage)
         return spec is not None and spec.barrier
@@ -118,6 +128,8 @@ class State:
 
     def _forget(self, attempt: AttemptId) -> None:
         state = self.attempts.pop(attempt)
+        if state.worker in self.workers:
+            self.freed_ns[state.worker] = self.moved_ns
         others = self.by_task[state.task]
         others.remove(attempt)
         if not others:

@@ -17,12 +17,18 @@ from headrace.protocols.claims import Offer, Output
 
 
 class JobSubmitted(Struct, frozen=True):
-    """An action: its stages, parents first, the result stage last, and the result partitions it wants."""
+    """An action: its stages, parents first, the result stage last, and the result partitions it wants.
+
+    Attributes:
+        task_timeout_ns: how long an attempt may take for it; 0: as long as it will.
+
+    """
 
     job: JobId
     stages: tuple[StageSpec, ...]
     wanted: tuple[int, ...]
     now_ns: int
+    task_timeout_ns: int = 0
 
 
 class JobCancelled(Struct, frozen=True):
@@ -117,6 +123,22 @@ class AttemptProgressed(Struct, frozen=True):
     ran_ns: int
     progress: int
     now_ns: int
+
+
+class AttemptOverdue(Struct, frozen=True):
+    """It has run for longer than the jobs that wait for it allow."""
+
+    attempt: AttemptId
+    ran_ns: int
+    limit_ns: int
+    now_ns: int
+
+
+class AttemptSeen(Struct, frozen=True):
+    """What an attempt was doing when it was asked, for people."""
+
+    attempt: AttemptId
+    doing: str
 
 
 class OutputCommitted(Struct, frozen=True):
@@ -250,6 +272,8 @@ Event = (
     | GangClaimed
     | GangStands
     | AttemptProgressed
+    | AttemptOverdue
+    | AttemptSeen
     | OutputCommitted
     | OutputKept
     | OutputRefused
@@ -330,6 +354,15 @@ class Cancel(Struct, frozen=True):
     because: str
 
 
+class CallOverdue(Struct, frozen=True):
+    """Have what an attempt is doing looked at, and say back that it takes too long."""
+
+    attempt: AttemptId
+    worker: WorkerId
+    ran_ns: int
+    limit_ns: int
+
+
 class KillWorker(Struct, frozen=True):
     """End a process that does not stop when it is told to."""
 
@@ -377,7 +410,7 @@ class FailJob(Struct, frozen=True):
     """
 
     job: JobId
-    kind: Literal["failed", "lost", "too large", "cancelled", "no workers"]
+    kind: Literal["failed", "timed out", "lost", "too large", "cancelled", "no workers"]
     why: str
     task: TaskId | None = None
     last: AttemptId | None = None
@@ -421,6 +454,7 @@ Effect = (
     | Reopen
     | Launch
     | Cancel
+    | CallOverdue
     | KillWorker
     | Settle
     | Deliver

@@ -14,7 +14,7 @@ import cloudpickle
 
 from headrace.errors import BarrierBroken, ModuleMissing, UsageError
 from headrace.execute.blame import Blame, blame
-from headrace.execute.shared import read_broadcast
+from headrace.execute.broadcasting import read_broadcast
 from headrace.execute.task import Finished, TaskBody
 from headrace.ids import AttemptId, Digest, HostId, OperatorId, StageId, TaskId, WorkerId
 from headrace.plan.functions import in_engine
