@@ -25,6 +25,7 @@ VALUES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "memory": ("64MB", 64 << 20, ("0", "-1", "big", "nan", "inf", "")),
     "max_failures": ("2", 2, ("0",)),
     "max_losses": ("7", 7, ("0",)),
+    "task_timeout": ("250ms", 250 * MS, ("-1s", "0", "soon", "nan", "1h")),
     "cancel_grace": ("250ms", 250 * MS, ("-1s", "soon", "nan", "inf", "1e308", "1h")),
     "stall": ("2", 2000 * MS, ("x",)),
     "max_result": ("1.5g", 3 << 29, ("-5",)),

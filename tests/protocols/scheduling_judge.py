@@ -99,13 +99,13 @@ class Judge(Workers):
         action = self.actions[effect.job]
         assert not action.ended
         action.ended = effect.kind
-        if effect.kind in {"failed", "lost"}:
+        if effect.kind in {"failed", "timed out", "lost"}:
             task = effect.task
             assert task is not None
             assert self.asks(action, task), f"job {action.job} fails for task {task}, which it does not need"
             counts, most = (
                 (self.failures, SCHEDULE.max_failures)
-                if effect.kind == "failed"
+                if effect.kind in {"failed", "timed out"}
                 else (self.losses, SCHEDULE.max_losses)
             )
             blamed = [t for t in counts if t.stage == task.stage] if self.is_barrier(task.stage) else [task]

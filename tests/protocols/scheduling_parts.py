@@ -111,6 +111,7 @@ class Body:
     """A running attempt."""
 
     run: Run
+    began_ns: int
     interrupted: bool = False
     valid: bool = True
     met: bool = False

@@ -132,7 +132,8 @@ class Workers(Facts):
     def beat(self, process: Process) -> None:
         if process.running is not None:
             process.running.progress = min(999, process.running.progress + 100)
-            process.outbox.append(Beat(process.running.run.attempt, self.now_ns, process.running.progress))
+            ran_ns = self.now_ns - process.running.began_ns
+            process.outbox.append(Beat(process.running.run.attempt, ran_ns, process.running.progress))
 
     def evict(self, process: Process, key: tuple[OperatorId, int]) -> None:
         del process.cache[key]
@@ -168,7 +169,7 @@ class Workers(Facts):
             self.finish(process, body)
 
     def begin(self, process: Process, run: Run) -> None:
-        process.running = Body(run)
+        process.running = Body(run, self.now_ns)
         for other in self.processes.values():
             if other is not process and other.running is not None and other.running.run.task == run.task:
                 assert not run.spec.has_effects, f"task {run.task} has effects, and runs twice at once"

@@ -35,6 +35,7 @@ from tests.protocols.scheduling_parts import (
     stages_of,
 )
 
+TIMEOUT_NS = 1500 * MS
 RESULT_STAGES = 1000  # ids of result stages begin here
 
 
@@ -173,6 +174,11 @@ class SchedulingWorld(Judge):
                 self.runs.append(effect)
             case words.Cancel(attempt=attempt, worker=worker):
                 self.send(worker, Stop(attempt))
+            case words.CallOverdue(attempt=attempt, ran_ns=ran_ns, limit_ns=limit_ns):
+                assert ran_ns >= limit_ns > 0
+                self.failures.setdefault(self.tasks[attempt], set()).add(attempt)
+                self.tell(words.AttemptOverdue(attempt, ran_ns, limit_ns, self.now_ns))
+                self.tell(words.AttemptSeen(attempt, "it slept"))
             case words.KillWorker(worker=worker):
                 if self.processes[worker].alive:
                     self.kill(worker, blame="nobody")
@@ -218,7 +224,8 @@ class SchedulingWorld(Judge):
         specs.append(StageSpec(stage, f"result {stage}", dataset.partitions, False, segments, has_effects, barrier))
         for spec in specs:
             self.code[spec.id] = spec
-        self.tell(words.JobSubmitted(job, tuple(specs), action.wanted, self.now_ns))
+        timeout = TIMEOUT_NS if job % 3 == 0 else 0
+        self.tell(words.JobSubmitted(job, tuple(specs), action.wanted, self.now_ns, timeout))
 
     def cancel(self, job: JobId) -> None:
         self.cancelled.add(job)

@@ -5,19 +5,21 @@ One task, one attempt after the other; each ends in a way that is drawn, and a p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from headrace.config import ScheduleConfig, SpeculateConfig
+from headrace.config import SECOND, ScheduleConfig, SpeculateConfig
 from headrace.ids import AttemptId, HostId, JobId, StageId, TaskId, WorkerId
 from headrace.plan.stages import Reads, Segment, StageSpec
 from headrace.protocols import schedule_words as words
 from headrace.protocols.claims import Output
 from headrace.protocols.lineage import Change, MapOutput
 from headrace.protocols.schedule import Schedule
+from headrace.protocols.schedule_state import Attempt
 from headrace.protocols.trouble import Troubles
 from tests.protocols.planted import SEARCH
 
@@ -28,9 +30,11 @@ TASK = TaskId(StageId(1001), 0)
 JOB, HOST = JobId(1), HostId("h1")
 SHUFFLE = StageId(1)
 
-FAILURES = {"raised", "exited", "died of its own signal"}
+OVERDUE = {"stopped when its time was up", "was killed when its time was up", "failed when its time was up"}
+FAILURES = {"raised", "exited", "died of its own signal"} | OVERDUE
 LOSSES = {"was killed", "starved"}
-NEITHER = {"was given back", "was killed idle", "failed when cancelled"}
+NEITHER = {"was given back", "was killed idle", "failed when cancelled", "took half of its time"}
+LIMIT_NS = 3 * SECOND
 End = tuple[str, int]  # how an attempt ended, and how far it had got: thousandths
 ENDS = st.tuples(
     st.sampled_from(sorted(FAILURES | LOSSES)) | st.sampled_from(sorted(LOSSES)) | st.sampled_from(sorted(NEITHER)),
@@ -49,7 +53,7 @@ def fate(ends: Iterable[End], config: ScheduleConfig) -> tuple[str, int] | None:
         losses += how in LOSSES
         troubled |= how in FAILURES | LOSSES
         if failures == config.max_failures:
-            return "failed", number
+            return "timed out" if how in OVERDUE else "failed", number
         if losses == config.max_losses:
             return "lost", number
     return None
@@ -63,14 +67,21 @@ class Task:
         self.attempts = self.workers = 0
         self.offered = False
         self.failed: words.FailJob | None = None
+        self.cancelled: set[AttemptId] = set()
+        self.now_ns = SECOND
         reads = Segment(0, 1, Reads(stages=(SHUFFLE,)))
         source = StageSpec(SHUFFLE, "map", 1, True, (Segment(0, 1, Reads()),))
         result = StageSpec(TASK.stage, "result", 1, False, (reads,))
-        self.tell(words.JobSubmitted(JOB, (source, result), (0,), 0))
+        self.tell(words.JobSubmitted(JOB, (source, result), (0,), 0, LIMIT_NS))
         self.bring_the_input()
 
     def tell(self, event: words.Event) -> None:
         for effect in self.schedule.step(event):
+            if isinstance(effect, words.CallOverdue):
+                self.tell(words.AttemptOverdue(effect.attempt, effect.ran_ns, effect.limit_ns, self.now_ns))
+                self.tell(words.AttemptSeen(effect.attempt, "it slept"))
+            elif isinstance(effect, words.Cancel):
+                self.cancelled.add(effect.attempt)
             if isinstance(effect, words.MakeOffers):
                 self.offered |= any(offer.task == TASK for offer in effect.offers)
             elif isinstance(effect, words.WithdrawOffers):
@@ -115,9 +126,32 @@ class Task:
                 assert self.failed or not self.offered, "offered without its input"
                 if not self.failed:
                     self.bring_the_input()
+            case "took half of its time":
+                self.run(attempt, LIMIT_NS // 2)
+                assert attempt not in self.cancelled
+                self.tell(words.AttemptStopped(attempt, worker, self.now_ns))
+            case "stopped when its time was up":
+                self.run(attempt, LIMIT_NS)
+                assert attempt in self.cancelled
+                self.tell(words.AttemptStopped(attempt, worker, self.now_ns))
+            case "failed when its time was up":
+                self.run(attempt, LIMIT_NS)
+                self.tell(words.AttemptFailed(attempt, worker, how, self.now_ns))
+            case "was killed when its time was up":
+                self.run(attempt, LIMIT_NS)
+                self.tell(words.WorkerGone(worker, how, None, attempt, self.now_ns))
             case "failed when cancelled":
                 self.schedule.attempts[attempt].cancelled_ns = 0
                 self.tell(words.AttemptFailed(attempt, worker, how, 0))
+
+    def run(self, attempt: AttemptId, length_ns: int) -> None:
+        """Time passes, of which the attempt tells once, and the machine looks at the clock often."""
+        self.tell(words.AttemptProgressed(attempt, 1, 0, self.now_ns))
+        end = self.now_ns + length_ns
+        while self.now_ns < end:
+            assert attempt not in self.cancelled, "its time is not up yet"
+            self.now_ns += SECOND // 2
+            self.tell(words.Ticked(self.now_ns))
 
 
 def check(ends: list[End], config: ScheduleConfig, make: type[Schedule] = Schedule) -> None:
@@ -129,7 +163,10 @@ def check(ends: list[End], config: ScheduleConfig, make: type[Schedule] = Schedu
             assert task.failed is not None, f"{expected[0]} after {number} attempts, and the job goes on"
             assert task.failed.kind == expected[0]
             counted = [how for how, _ in ends[:number] if how in FAILURES | LOSSES]
-            assert [line.partition(": ")[2] for line in task.failed.history] == counted, "its history is another"
+            for line, how in zip(task.failed.history, counted, strict=True):
+                told = line.partition(": ")[2]
+                overdue = re.fullmatch(r"ran for 3\.0 s on w\d+, and 3 s is its time: it slept", told)
+                assert overdue if how in OVERDUE else told == how, "its history is another"
             return
         assert task.failed is None, f"given up after {number} attempts: {task.failed}"
 
@@ -154,6 +191,21 @@ class CountsLossesAsFailures(Schedule):
     def _worker_gone(self, event: words.WorkerGone) -> list[words.Effect]:
         culprit = event.culprit or event.victim
         return super()._worker_gone(words.WorkerGone(event.worker, event.how, culprit, None, event.now_ns))
+
+
+class LetsThemRun(Schedule):
+    def _overdue_by(self, now_ns: int) -> list[words.Effect]:
+        return []
+
+
+class ForgetsThatTimeWasUp(Schedule):
+    def _count_overdue(self, *args: object) -> list[words.Effect]:
+        return []
+
+
+class IsImpatient(Schedule):
+    def _may_have_run(self, attempt: AttemptId, state: Attempt, now_ns: int) -> int:
+        return 2 * super()._may_have_run(attempt, state, now_ns)
 
 
 class ForgivesNothing(Schedule):
@@ -200,6 +252,9 @@ class NeverGivesUp(Schedule):
 
 
 BUGS = {
+    "nobody's time is ever up": LetsThemRun,
+    "that time was up is forgotten": ForgetsThatTimeWasUp,
+    "time is up too early": IsImpatient,
     "losses count as failures": CountsLossesAsFailures,
     "progress forgives nothing": ForgivesNothing,
     "progress forgives failures": ForgivesFailures,
