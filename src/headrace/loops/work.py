@@ -6,13 +6,12 @@ import json
 import struct
 import threading
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import get_args
 
-import cloudpickle
-from msgspec import Struct, field
+from msgspec import Struct
 
 from headrace.config import Config, MemoryConfig
-from headrace.errors import ModuleMissing, WorldError
+from headrace.errors import WorldError
 from headrace.execute import recurring
 from headrace.execute.blame import Blame, blame
 from headrace.execute.doing import doing
@@ -22,9 +21,10 @@ from headrace.loops.body import BodyPort, Machinery, Table
 from headrace.loops.copies import Copies
 from headrace.loops.data import DataPlane
 from headrace.loops.gangs import Meetings
+from headrace.loops.loading import Loading
 from headrace.loops.loop import Loop
 from headrace.loops.saving import Attempted, Saved, Saving
-from headrace.plan.stages import Program, load_program
+from headrace.plan.stages import Program
 from headrace.ports import BlockLost, Clock, Files, Flag, Gate, Network, Peer, Recorder, Runner, TaskCancelled
 from headrace.protocols import commit, worker
 from headrace.protocols.messages import (
@@ -66,7 +66,6 @@ from headrace.store.shipped import Depot
 
 PLACE = struct.Struct("<II")
 DOING_MAX = 2000  # characters of what an attempt is said to be doing
-BLOBS_KEPT = 256  # functions and programs that a worker holds: those of some dozens of stages
 
 
 class WorkerPorts(Struct, frozen=True):
@@ -114,27 +113,6 @@ class _Question(Struct):
     addresses: tuple[str, ...] = ()
 
 
-class Code(Struct):
-    """Blobs that have come, and what was made of them."""
-
-    blobs: dict[Digest, bytes] = field(default_factory=dict)
-    at_home: set[Digest] = field(default_factory=set)  # too large for a message: in the program's store
-    functions: dict[Digest, Callable[..., Any]] = field(default_factory=dict)
-    programs: dict[Digest, Program] = field(default_factory=dict)
-    main: set[Digest] = field(default_factory=set)  # classes of `__main__` still to be installed
-    mains: set[Digest] = field(default_factory=set)  # and all that ever came
-
-    def trim(self, needed: set[Digest]) -> list[Digest]:
-        """Drop what came longest ago, where there is much, except what is still needed; return what was dropped."""
-        surplus = len(self.blobs) - BLOBS_KEPT
-        old = [digest for digest in self.blobs if digest not in needed][: max(0, surplus)]
-        for digest in old:
-            del self.blobs[digest]
-            self.functions.pop(digest, None)
-            self.programs.pop(digest, None)
-        return old
-
-
 class WorkerLoop:
     """One worker: told by its network and clock, it runs what the program asks for."""
 
@@ -145,7 +123,7 @@ class WorkerLoop:
         self.loop = Loop()
         self.layout = Layout(root)
         self.program_peer: Peer | None = None
-        self.code = Code()
+        self.loading = Loading(ports.install_main)
         self.orders: dict[AttemptId, _Order] = {}
         self.attempts: dict[AttemptId, _Running] = {}
         self.questions: dict[tuple[int, int], _Question] = {}
@@ -327,13 +305,7 @@ class WorkerLoop:
         self.send(Need(blobs, tuple((int(stage), int(version)) for _, stage, version in words)))
 
     def _blob(self, digest: Digest, main: bool, data: bytes) -> None:
-        if data:
-            self.code.blobs[digest] = data
-        else:
-            self.code.at_home.add(digest)
-        if main:
-            self.code.main.add(digest)
-            self.code.mains.add(digest)
+        self.loading.add(digest, data, main=main)
         self.loop.tell("worker", worker.Supplied((f"blob {digest}",)))
 
     def _outputs(self, message: Outputs) -> None:
@@ -404,8 +376,8 @@ class WorkerLoop:
 
     def _trim(self, order: _Order) -> None:
         """Let go of code that nobody has asked for in a while."""
-        waiting = [order, *self.orders.values()] if len(self.code.blobs) > BLOBS_KEPT else []
-        dropped = self.code.trim({digest for one in waiting for digest in (*one.blobs, one.program)})
+        waiting = [order, *self.orders.values()] if self.loading.is_full else []
+        dropped = self.loading.trim({digest for one in waiting for digest in (*one.blobs, one.program)})
         if dropped:
             self.loop.tell("worker", worker.Forgotten(tuple(f"blob {digest}" for digest in dropped)))
 
@@ -450,35 +422,9 @@ class WorkerLoop:
             raise interrupt
 
     def _load(self, order: _Order, port: BodyPort) -> Program:
-        code = self.code
         if order.shipped:  # first: whatever follows may import it
-            self.depot.install(order.shipped, self._bytes(order.shipped, port), port.provided, f"{self.id}")
-        for digest in [digest for digest in order.blobs if digest in code.main]:
-            self.ports.install_main(self._bytes(digest, port))
-            code.main.discard(digest)
-        if order.program not in code.programs:
-            try:
-                code.programs[order.program] = load_program(
-                    self._bytes(order.program, port), lambda digest: self._function(digest, port)
-                )
-            except ModuleNotFoundError as error:
-                raise ModuleMissing(
-                    f"the workers cannot import {error.name!r}, which the program's functions use. Install it where "
-                    "they run, or put the module beside the script."
-                ) from error
-        return code.programs[order.program]
-
-    def _function(self, digest: Digest, port: BodyPort) -> Callable[..., Any]:
-        functions = self.code.functions
-        if digest not in functions:
-            functions[digest] = cloudpickle.loads(self._bytes(digest, port))
-        return functions[digest]
-
-    def _bytes(self, digest: Digest, port: BodyPort) -> bytes:
-        if digest in self.code.at_home:
-            self.code.blobs[digest] = b"".join(port.provided(f"blob-{digest}"))
-            self.code.at_home.discard(digest)
-        return self.code.blobs[digest]
+            self.depot.install(order.shipped, self.loading.data(order.shipped, port), port.provided, f"{self.id}")
+        return self.loading.program(order.program, order.blobs, port)
 
     def _report(
         self,
@@ -519,7 +465,7 @@ class WorkerLoop:
     def _save(self, order: _Order, attempt: AttemptId, port: BodyPort, found: Blame) -> Saved:
         """Save what an attempt was given that has failed, for it to be run again elsewhere."""
         self.ports.gate.confirm()
-        main = tuple(digest for digest in order.blobs if digest in self.code.mains)
+        main = self.loading.mains(order.blobs)
         attempted = Attempted(
             order.job,
             order.task,
@@ -533,7 +479,7 @@ class WorkerLoop:
             found.summary,
             found.text(),
         )
-        return self.saving.save(attempted, port, lambda digest: self._bytes(digest, port))
+        return self.saving.save(attempted, port, lambda digest: self.loading.data(digest, port))
 
     def _describe(self, attempt: AttemptId) -> None:
         """Tell what an attempt is doing that takes too long, before it is interrupted."""
