@@ -16,6 +16,7 @@ from headrace.context import Context
 from headrace.dataset import Dataset
 from headrace.execute.groups import Group
 from headrace.execute.shared import Accumulator, Broadcast
+from headrace.plan.html import Plan
 
 
 def sources(ctx: Context) -> None:
@@ -105,7 +106,7 @@ def actions(pairs: Dataset[tuple[str, int]], numbers: Dataset[int], lines: Datas
     assert_type(pairs.count_by_key(), defaultdict[str, int])
     assert_type(lines.count_by_value(), defaultdict[str, int])
     assert_type(numbers.to_local_iterator(), Iterator[int])
-    assert_type(pairs.explain(), str)
+    assert_type(pairs.explain(), Plan)
     assert_type(pairs.get_num_partitions(), int)
     assert_type(pairs.is_cached, bool)
     lines.collect_as_map()  # type: ignore[misc]

@@ -35,7 +35,7 @@ from tests.protocols.scheduling_parts import (
     stages_of,
 )
 
-TIMEOUT_NS = 1500 * MS
+TIMEOUT_NS = 900 * MS
 RESULT_STAGES = 1000  # ids of result stages begin here
 
 
@@ -224,7 +224,7 @@ class SchedulingWorld(Judge):
         specs.append(StageSpec(stage, f"result {stage}", dataset.partitions, False, segments, has_effects, barrier))
         for spec in specs:
             self.code[spec.id] = spec
-        timeout = TIMEOUT_NS if job % 3 == 0 else 0
+        timeout = TIMEOUT_NS if job % 3 == self.catalog.datasets[0].partitions % 3 else 0
         self.tell(words.JobSubmitted(job, tuple(specs), action.wanted, self.now_ns, timeout))
 
     def cancel(self, job: JobId) -> None:

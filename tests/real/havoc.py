@@ -24,6 +24,7 @@ from typing import Any
 import headrace
 from headrace import testing
 from headrace.context import Context
+from headrace.ids import HostId, WorkerId
 from headrace.protocols import membership
 from headrace.protocols import schedule_words as words
 from headrace.runtime.blackbox import BlackBox
@@ -218,7 +219,7 @@ class Striker:
         """Read a worker's black box; None if it has none any more, or is not there yet."""
         assert self._ctx is not None
         if worker not in self._boxes:
-            root = self._ctx._session.controller.layout.own(host, worker)  # type: ignore[attr-defined]
+            root = self._ctx._session.controller.layout.own(HostId(host), WorkerId(worker))
             try:
                 self._boxes[worker] = BlackBox(f"{root}/blackbox")
             except (OSError, ValueError):

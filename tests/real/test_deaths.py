@@ -79,7 +79,7 @@ def test_a_worker_that_dies_between_tasks_is_not_said_to_have_run_one() -> None:
     with headrace.connect("local://?workers=1", progress=False) as ctx:
         ctx.range(1).count()
         (worker,) = ctx.workers()
-        own = ctx._session.controller.layout.own(worker.host, worker.id)  # type: ignore[attr-defined]
+        own = ctx._session.controller.layout.own(worker.host, worker.id)
         box = BlackBox(f"{own}/blackbox")
         until(lambda: box.read() == ("idle", None), "it has written down that it is at rest")
         box.close()

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.ports import ReadFile
-from headrace.runtime.files import SystemFiles
+from headrace.runtime.files import SystemFiles, SystemReadFile
 from headrace.store.mapoutput import OPEN_MAX, RUN_BYTES, RUNS_BYTES, Broken, MapOutputFiles, MapOutputReader
 
 
@@ -20,7 +19,7 @@ class Counting(SystemFiles):
         super().__init__()
         self.opened = 0
 
-    def open(self, path: str) -> ReadFile:
+    def open(self, path: str) -> SystemReadFile:
         self.opened += 1
         return super().open(path)
 

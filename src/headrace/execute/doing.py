@@ -30,14 +30,17 @@ def doing(thread: int, outermost: types.CodeType, program: Program | None, flows
 
 def _doing(thread: int, outermost: types.CodeType, program: Program | None, flows: Sequence[Flow]) -> str:
     owners = owners_of(program) if program is not None else {}
-    frame = sys._current_frames().get(thread)
+    innermost: types.FrameType | None = None  # of the frames of the user's in a row that are looked at
     line = operator = record = ""
-    while frame is not None and frame.f_code is not outermost:
-        if not is_ours(frame):
-            line = line or _line(frame)
-            if frame.f_code in owners:  # the outermost one is what the operator calls
+    frame = sys._current_frames().get(thread)
+    while frame is not None and frame.f_code is not outermost and not operator:
+        if is_ours(frame):
+            innermost = None  # what we have called ourselves, to wait for example, is no line of the user's
+        else:
+            innermost = innermost or frame
+            if frame.f_code in owners:
                 name, site = owners[frame.f_code]
-                operator, record = f"in {name} ({site})", shown_arguments(frame) or ""
+                line, operator, record = _line(innermost), f"in {name} ({site})", shown_arguments(frame) or ""
         frame = frame.f_back
     if not record:
         record = next((short(value, SAMPLE) for at_hand, value in _at_hand(flows) if at_hand), "")

@@ -48,6 +48,8 @@ class Oversight(Gangs):
             ran_ns = self._may_have_run(attempt, state, now_ns)
             if not ran_ns or state.cancelled_ns is not None or self._is_done(attempt):
                 continue
+            if stage in self.gangs and attempt in self.gangs[stage].waiting:
+                continue  # not it takes so long, but those that it waits for
             if stage not in limits:
                 allowed = [self.jobs[job].task_timeout_ns for job in self.lineage.jobs_of(stage)]
                 limits[stage] = max(allowed, default=0) if all(allowed) else 0
