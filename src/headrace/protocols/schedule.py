@@ -366,7 +366,8 @@ class Schedule(Oversight):
             return []
         ran, limit = event.ran_ns / 1e9, event.limit_ns / 1e9
         state.overdue = f"ran for {ran:.1f} s on {state.worker}, and {limit:g} s is its time"
-        return [*self._cancel(event.attempt, "its time is up", event.now_ns), *self._offer([state.task])]
+        note = Note("overdue", state.task, event.attempt, state.overdue)
+        return [note, *self._cancel(event.attempt, "its time is up", event.now_ns), *self._offer([state.task])]
 
     def _count_overdue(self, state: Attempt, attempt: AttemptId, how: str, now_ns: int) -> list[Effect]:
         if not state.overdue or not self.lineage.is_wanted(state.task):

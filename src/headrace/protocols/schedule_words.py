@@ -439,7 +439,7 @@ class Stalled(Struct, frozen=True):
 class Note(Struct, frozen=True):
     """For the story: something that people will want to know.  Changes nothing."""
 
-    what: Literal["rerun", "copy", "lost outputs", "attempt lost", "starved", "refused", "result lost"]
+    what: Literal["rerun", "overdue", "copy", "lost outputs", "attempt lost", "starved", "refused", "result lost"]
     task: TaskId | None
     attempt: AttemptId | None
     why: str
