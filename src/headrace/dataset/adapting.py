@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ContextClosed
 from headrace.execute import hashjoin
-from headrace.execute.chunks import frame, split_frames
+from headrace.execute.broadcasting import write_broadcast
+from headrace.execute.chunks import split_frames
 from headrace.execute.joining import pair_or_none
 from headrace.execute.shared import Broadcast
 from headrace.execute.spreading import PairHere
@@ -128,7 +129,7 @@ def _become_hash_join(
         runs = Forward(large, Runs(large.partitions, operator.partitions))
         large = engine.operator(operator.name, Gather(), (runs,), partitions=operator.partitions, site=operator.site)
     name = engine.block_name("broadcast")
-    engine.session.provide(name, [frame([small], 1)])
+    engine.session.provide(name, write_broadcast(small))
     weakref.finalize(operator, _forget, engine.session, name).atexit = False
     keeps = body.keeps_right if choice.side == "left" else body.keeps_left
     everywhere: Broadcast[Any] = Broadcast(name, None)  # only tasks read it: the program lets go of the table
