@@ -34,7 +34,7 @@ def calls_into_c(x: int) -> int:
 
 @pytest.mark.parametrize("hang", [sleeps, goes_round, calls_into_c])
 def test_it_is_ended_and_told(hang: Callable[[int], int]) -> None:
-    with headrace.connect(URL + "100ms", task_timeout=0.5, progress=False) as ctx:
+    with headrace.connect(URL + "500ms", task_timeout=0.5, progress=False) as ctx:
         with pytest.raises(TaskTimedOut) as caught:
             ctx.range(10, num_slices=2).map(lambda x: hang(x) if x == 7 else x).collect()
         assert isinstance(caught.value, TaskFailed)
