@@ -118,3 +118,14 @@ def test_output_is_whole_and_single_whoever_dies_or_sleeps_while_it_is_written(h
             os.kill(worker.pid, signal.SIGCONT)
         assert ctx.range(10).sum() == 45
     assert len(list(out.iterdir())) == 9, "and who wakes up writes nothing"
+
+
+def test_who_is_ended_with_the_run_is_not_said_to_have_lacked_memory() -> None:
+    """A worker that does not leave by itself, here because it has stopped, is ended by us, which is no disaster."""
+    with headrace.connect("local://?workers=1", progress=False) as ctx:
+        ctx.range(1).count()
+        (worker,) = ctx.workers()
+        os.kill(worker.pid, signal.SIGSTOP)
+    (left,) = lines_of(ctx.run, "worker left")
+    assert "was ended by headrace" in left["how"]
+    assert "kernel" not in left["how"]

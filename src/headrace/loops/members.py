@@ -40,6 +40,8 @@ def epitaph(worker: WorkerId, pid: int, exit_: Exit, task: TaskId | None) -> str
     """Say in words how a worker ended: what it did, what the kernel says, what it printed."""
     if exit_.code is not None:
         how = f"exited with status {exit_.code}"
+    elif exit_.asked:
+        how = "was ended by headrace"
     elif exit_.signal is not None:
         how = f"was ended by {signal_name(exit_.signal)}"
     else:

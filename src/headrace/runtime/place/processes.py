@@ -144,8 +144,8 @@ class ProcessPlace:
 
     def end_all(self) -> None:
         """End all workers at once."""
-        for child in self._children.values():
-            _kill_group(child.process.pid)
+        for worker in self._children:
+            self.kill(worker)
 
     def close(self, grace_ns: int, done: Callable[[], None]) -> None:
         """Launch nothing more; call `done` when all workers have left, or were ended for taking too long."""
@@ -330,7 +330,7 @@ class ProcessPlace:
     def _tell(
         self, child: _Child, code: int | None, number: int | None, phase: Phase, attempt: AttemptId | None
     ) -> None:
-        said = evidence.notes(number, self.memory_of(child.worker), child.oom_before)
+        said = evidence.notes(None if child.asked else number, self.memory_of(child.worker), child.oom_before)
         assert self.supervisor is not None
         self.supervisor.exited(child.worker, Exit(code, number, child.asked, said, tuple(child.lines), phase, attempt))
 
