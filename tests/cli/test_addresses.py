@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import headrace
 from headrace.config import OPTIONS, SCHEMES, parse_duration, parse_size, parse_url
 from headrace.errors import UsageError
+from headrace.sim.faults import KINDS
 from tests.real.help import run_folders
 
 MS = 1_000_000
@@ -50,6 +52,19 @@ VALUES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
 
 def test_every_option_is_tried_here() -> None:
     assert set(VALUES) == set(OPTIONS)
+
+
+def test_the_page_of_options_has_all_of_them_and_what_they_usually_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "addresses.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (?:`([^`]+)`|[^`|]+) \| ", page, re.MULTILINE)
+    assert [option for option, _ in rows] == list(OPTIONS)
+    for option, usual in rows:
+        if usual:
+            assert parse_url(f"sim://?{option}={usual}") == parse_url("sim://"), option
+    (kinds,) = re.findall(r"some of `([^`]+)`", page)
+    assert tuple(kinds.split(",")) == KINDS
+    without = set(OPTIONS) - SCHEMES["inline"] - {"seed", "faults"}
+    assert set(re.findall(r"`(\w+)`", page.split("`inline://` has no")[1].split(";")[0])) == without
 
 
 @pytest.mark.parametrize(("scheme", "option"), [(s, o) for s, options in SCHEMES.items() for o in sorted(options)])

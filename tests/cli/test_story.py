@@ -73,6 +73,14 @@ def test_the_lines_themselves_can_be_had(run: str, capsys: pytest.CaptureFixture
     assert len(said(capsys, run)) == len(lines)
 
 
+def test_of_the_settings_it_tells_those_that_were_chosen(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    begun = said(capsys, run)[0]
+    assert "workers = 3" in begun
+    assert "membership.heartbeat_ns = 50000000" in begun
+    assert "hung" not in begun
+    assert any("hung" in setting for setting in json.loads(said(capsys, "--json", run)[0])["settings"])
+
+
 def test_the_latest_run_needs_no_name_and_a_file_is_as_good_as_one(
     run: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from headrace.version import VERSION
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     top = argparse.ArgumentParser(
-        prog="headrace", description="Batch, streams, loops and training on one engine that survives losses."
+        prog="headrace", description="Python functions over partitioned data, on processes that may be killed."
     )
     top.add_argument("--version", action="version", version=f"headrace {VERSION}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from headrace.config import Config, as_lines
 from headrace.errors import UsageError
 
 KEPT = 50  # stories of this user; older ones go
@@ -131,6 +132,8 @@ def tell(line: dict[str, Any]) -> str:
     if "name" in line:
         named.append(f"({line['name']})")
     why = line.get("why") or line.get("how") or ""
+    if "settings" in line:
+        line = {**line, "settings": _chosen(line["settings"])}
     rest = {
         key: value
         for key, value in line.items()
@@ -139,6 +142,12 @@ def tell(line: dict[str, Any]) -> str:
     said = ", ".join([*named, *(f"{key}: {_short(value)}" for key, value in rest.items())])
     parts = [part for part in (said, why) if part]
     return f"{line.get('t', 0):8.3f} s  {line.get('what', '?')}{': ' if parts else ''}{': '.join(parts)}"
+
+
+def _chosen(settings: list[str]) -> list[str]:
+    """Leave out the settings that are what they usually are."""
+    usual = set(as_lines(Config()))
+    return [setting for setting in settings if setting not in usual] or ["as usual"]
 
 
 def _short(value: Any) -> str:
