@@ -232,3 +232,16 @@ def test_a_checkpoint_that_goes_with_its_run_is_saved(url: str) -> None:
         last = drawn.collect()[-1]
         error = fails(drawn.map_partitions(tripwire(repr((canonical(last[0]), last[1])))))
     check_again(error)
+
+
+def test_a_job_in_the_background_is_replayed_by_its_future() -> None:
+    with headrace.connect("inline://", progress=False) as ctx:
+        shares = ctx.parallelize([2, 1, 0], 3).map(lambda x: 10 // x)
+        failed, well, elsewhere = ctx.submit(shares.collect), ctx.submit(shares.first), ctx.submit("".index, "x")
+        with pytest.raises(ZeroDivisionError):
+            failed.replay()
+    with pytest.raises(ZeroDivisionError):
+        failed.replay()
+    for future, how in ((well, "ended well"), (elsewhere, "with ValueError")):
+        with pytest.raises(UsageError, match=how):
+            future.replay()

@@ -24,7 +24,8 @@ class JobControl:
     def submit(self, action: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> JobFuture[R]:
         """Run an action, or any function that runs some, in the background; several may run at once.
 
-        The future is one of `concurrent.futures`; its `cancel` also ends jobs that run already.
+        The future is one of `concurrent.futures`; its `cancel` also ends jobs that run already, and its `replay` runs again,
+        in this process, the attempt that a job failed with.
 
         >>> future = ctx.submit(ctx.range(10).map(lambda x: x * x).top, 2)
         >>> future.result()

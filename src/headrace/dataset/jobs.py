@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from headrace.errors import UsageError
+from headrace.errors import JobFailed, UsageError
 from headrace.ids import JobId
 from headrace.plan.hashing import short
 
@@ -118,6 +118,24 @@ class JobFuture(Future[R]):
             return False
         self._call_off()
         return True
+
+    def replay(self, attempt: int | None = None, *, debug: bool = False) -> None:
+        """Run an attempt that failed again, in this process, on its saved input; waits for the action to end.
+
+        Args:
+            attempt: another than the last one that failed.
+            debug: have `pdb` look at where it fails.
+
+        Raises:
+            UsageError: the action did not end with a job that failed, or the input was not saved.
+            Exception: what the attempt raised.
+
+        """
+        error = self.exception()
+        if not isinstance(error, JobFailed):
+            how = "well" if error is None else f"with {type(error).__name__}, which no job raised"
+            raise UsageError(f"there is nothing to replay: the action ended {how}.")
+        error.replay(attempt, debug=debug)
 
 
 def tag_of(value: Any) -> str:
