@@ -15,7 +15,7 @@ from headrace.execute.broadcasting import map_broadcast, read_broadcast
 from headrace.ids import AttemptId, HostId, OperatorId, StageId, TaskId
 from headrace.loops.data import BlocksLost, DataPlane, Stream
 from headrace.loops.gangs import Meetings
-from headrace.loops.saving import Asked, NotedFiles
+from headrace.loops.noting import Asked, NotedFiles
 from headrace.plan.levels import StorageLevel
 from headrace.ports import (
     BlockLost,

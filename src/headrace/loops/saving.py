@@ -8,54 +8,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from headrace.ids import AttemptId, Digest, OperatorId, StageId, TaskId
-from headrace.ports import Bytes, Files, ReadFile
+from headrace.ids import AttemptId, Digest, OperatorId, TaskId
+from headrace.loops.body import BodyPort, Machinery
+from headrace.loops.noting import MEETINGS_BYTES_MAX, Asked
+from headrace.ports import Bytes, Files
 from headrace.store.capsules import PIECE, CacheAsked, CapsuleWriter, FileRead, Index, PartsRead, TooLarge
 from headrace.store.layout import capsule_name
 from headrace.store.mapoutput import read_range
 
-if TYPE_CHECKING:
-    from headrace.loops.body import BodyPort, Machinery
-
-MEETING_BYTES, MEETINGS_BYTES_MAX = 100, 8 << 20  # what the note of one takes at least, and all of an attempt at most
 CODE = "blob-"  # what blocks of the program's store that hold code are called
-
-
-class Asked(Struct):
-    """What an attempt has asked its port for, in the order in which it did."""
-
-    parts: list[tuple[StageId, int]] = field(default_factory=list)
-    blocks: list[str] = field(default_factory=list)
-    cached: list[tuple[OperatorId, int, bool]] = field(default_factory=list)  # and whether anybody had it
-    meetings: list[tuple[tuple[str, ...], str]] = field(default_factory=list)  # what all said, or why they did not meet
-    meetings_bytes: int = 0
-    files: list[str] = field(default_factory=list)  # of the run's own, which go with it
-
-    def met(self, said: tuple[str, ...], error: str = "") -> None:
-        """Note a meeting with other tasks, as long as they do not come to too much."""
-        self.meetings_bytes += MEETING_BYTES + sum(map(len, said))
-        if self.meetings_bytes <= MEETINGS_BYTES_MAX:
-            self.meetings.append((said, error))
-
-
-class NotedFiles:
-    """The files of a world, except that it is noted which of the run's own are opened."""
-
-    def __init__(self, files: Files, root: str, asked: Asked) -> None:
-        self._files, self._root, self._asked = files, root, asked
-
-    def open(self, path: str) -> ReadFile:
-        """Open an existing file."""
-        if path.startswith(f"{self._root}/"):
-            self._asked.files.append(path)
-        return self._files.open(path)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._files, name)
 
 
 class Attempted(Struct, frozen=True):
