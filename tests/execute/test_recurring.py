@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import headrace
 from headrace.execute import recurring
 from headrace.execute.chunks import split_frames
 from headrace.execute.recurring import LEAST, Memo, columns, deal_again
@@ -59,6 +62,60 @@ def test_keys_that_recur_are_dealt_as_ever(keys: list[Any], number: int, some: l
         assert parts == written(copies, values, number, again=False)[1]
         assert [[type(key) for key, _ in part] for part in parts] == [[type(key) for key, _ in part] for part in parts]
     assert taken == [False, True, True, True]
+
+
+SIZES = st.lists(st.sampled_from([0, 1, 300, 5_000, 300_000]), min_size=1, max_size=30)
+
+
+@given(SIZES, st.integers(1, 3))
+@settings(max_examples=40, deadline=None)
+def test_frames_are_cut_in_the_same_places_whether_or_not_keys_recur(sizes: list[int], number: int) -> None:
+    """Readers look at their budgets at the ends of frames: where they spill, floats are added in another order."""
+    recurring.dealt = Memo(1 << 24)
+    keys = [str(i) for i in range(LEAST + 10)]
+    values = [bytes(sizes[i % len(sizes)]) for i in range(len(keys))]
+    cut = [frames_of(keys, values, number, again=again) for again in (False, True, True, True)]
+    assert cut[1:] == cut[:1] * 3
+
+
+def frames_of(keys: list[Any], values: list[Any], number: int, *, again: bool) -> list[list[tuple[int, Any]]]:
+    scatter = Scatter(HashPartitioner(number), 1 << 30, MemoryPort(World()))
+    if not (again and scatter.add_again(keys, values)):
+        scatter.add(keys, values, distinct=True)
+    output = MemoryOutput()
+    scatter.write(output)
+    return [[(one.records, one.load()[0]) for one in split_frames([part])] for part in output.parts]
+
+
+@pytest.mark.parametrize("address", ["inline://", "sim://?workers=1&seed=1"])
+def test_a_run_in_this_process_does_not_depend_on_those_before_and_leaves_nothing(address: str) -> None:
+    keys = [str(i) for i in range(LEAST)]
+    for _ in range(2):
+        with headrace.connect(address) as ctx:
+            ctx.range(2).count()  # there is a worker now
+            assert deal_again(keys, HashPartitioner(2)) is None
+            assert deal_again(keys, HashPartitioner(2)) is not None
+        assert recurring.dealt.get((2, LEAST, hash(keys[0]), hash(keys[-1]))) is None
+
+
+def test_threads_may_remember_at_once() -> None:
+    """Inline contexts of several threads share what this process remembers."""
+    memo: Memo[int] = Memo(10)
+    switches = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def hammer(seed: int) -> None:
+        for turn in range(3_000):
+            memo.put(seed * turn % 7, turn, 3)
+            memo.get(turn % 7)
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(hammer, seed) for seed in range(1, 5)]:
+                done.result()
+    finally:
+        sys.setswitchinterval(switches)
+    assert memo._bytes == sum(size for _, size in memo._held.values()) <= 10
 
 
 def test_keys_of_another_type_are_other_keys() -> None:

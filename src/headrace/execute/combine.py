@@ -11,7 +11,7 @@ run again spills in the same places and adds floats in the same order.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -277,11 +277,16 @@ def column_frames(keys: list[Any], values: list[Any], flags: int = COLUMNS) -> I
     """Pickle columns into frames of bounded length and, as far as single records allow, bounded size."""
     if not plain(keys) and any(map(has_nan, keys)):
         flags |= NAN_KEYS
-    each = (sizeof(keys) + sizeof(values, 6)) // max(1, len(keys))
-    number = max(1, min(CHUNK_RECORDS, CHUNK_BYTES // max(1, each)))
+    number = records_of_frame(len(keys), sizeof(keys), values)
     for at in range(0, len(keys), number):
         some = (keys[at : at + number], values[at : at + number])
         yield frame(some, len(some[0]), flags)
+
+
+def records_of_frame(number: int, keys_bytes: int, values: Sequence[Any]) -> int:
+    """Return how many of so many keys and values one frame may have."""
+    each = (keys_bytes + sizeof(values, 6)) // max(1, number)
+    return max(1, min(CHUNK_RECORDS, CHUNK_BYTES // max(1, each)))
 
 
 def group_frames(keys: Iterable[Any], lists: Iterable[list[Any]]) -> Iterator[bytes]:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from headrace.execute.chunks import CHUNK_BYTES, CHUNK_RECORDS, sizeof, twofold
-from headrace.execute.combine import column_frames, columns_of, combine_stream, group_frames, key_error
+from headrace.execute.combine import (
+    column_frames,
+    columns_of,
+    combine_stream,
+    group_frames,
+    key_error,
+    records_of_frame,
+)
 from headrace.execute.flow import Flow, StoppedEarly, Stream
 from headrace.execute.kernels import FEW, Columns, Table, append_pairs, scatter
 from headrace.execute.recurring import deal_again
@@ -65,12 +72,17 @@ class Scatter:
         """Deal distinct keys that have been dealt before; False if these have not.  Call it for all or for nothing."""
         if any(self._records) or (known := deal_again(keys, self._partitioner)) is None:
             return False
-        for place, pieces in enumerate(known.parts):
-            for piece in pieces:
-                some = twofold(piece.pickled, piece.take(values))
-                self._records[place] += piece.number
-                self._frames[place].append(some)
-                self._bytes += len(some)
+        taken = [(place, part, part.take(values)) for place, part in known.parts.items()]
+        if any(
+            records_of_frame(part.number, part.size, some) < min(part.number, CHUNK_RECORDS) for _, part, some in taken
+        ):
+            return False  # smaller frames: readers spill in the same places whether or not a task knew its keys
+        for place, part, some in taken:
+            self._records[place] += part.number
+            for at, pickled in zip(range(0, part.number, CHUNK_RECORDS), part.pickled, strict=True):
+                piece = twofold(pickled, some[at : at + CHUNK_RECORDS])
+                self._frames[place].append(piece)
+                self._bytes += len(piece)
         if self._bytes > self._budget:
             self.spill()
         return True

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from headrace.config import MS, SECOND, Config
 from headrace.errors import ContextClosed, InternalError
+from headrace.execute import recurring
 from headrace.ids import Digest, HostId, JobId, OperatorId, RunId, StageId, WorkerId
 from headrace.loops.controller import Controller, ControllerPorts
 from headrace.loops.jobs import JobHandle, JobRequest, StageCode
@@ -307,4 +308,5 @@ class InlineSession:
             with held_interrupts():
                 if self._worker is not None:
                     self._worker.close()
+                recurring.forget()
                 self._folder.remove()

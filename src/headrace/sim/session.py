@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from headrace.config import MS, Config, MemoryConfig
 from headrace.errors import ContextClosed
+from headrace.execute import recurring
 from headrace.ids import Digest, HostId, JobId, OperatorId, RunId, StageId, WorkerId
 from headrace.loops.controller import Controller, ControllerPorts
 from headrace.loops.jobs import JobHandle, JobRequest, StageCode
@@ -240,3 +241,4 @@ class SimSession:
         for process in list(self.place.processes.values()):
             process.crash()
         self.place.processes.clear()
+        recurring.forget()
