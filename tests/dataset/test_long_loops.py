@@ -122,3 +122,31 @@ def test_a_loop_that_keeps_what_each_of_very_many_rounds_makes(inline: Context) 
         tip = tip.map(lambda x: x + 1).cache()
         if number % 20 == 0 or number > 390:
             assert tip.sum() == 6 + 4 * (number + 1)
+
+
+def test_very_many_kept_rounds_in_one_stage_that_is_planned_anew(inline: Context) -> None:
+    tip, kept = inline.range(4, num_slices=2), []
+    for number in range(600):
+        tip = tip.map(lambda x: x + 1).cache()
+        kept.append(tip)
+        if number % 100 == 0:
+            assert tip.sum() == 6 + 4 * (number + 1)
+    highest = tip.key_by(lambda x: x % 2).reduce_by_key(max, 2)
+    assert highest.collect_as_map() == {0: 602, 1: 603}
+    kept[-1].unpersist()
+    kept[0].unpersist()
+    assert highest.values().sum() == 602 + 603
+
+
+def test_rounds_that_part_and_meet_again(inline: Context) -> None:
+    """What the rounds before are made of is looked at once, not once on each of 2 ** 40 ways."""
+    tip = inline.range(4, num_slices=2)
+    for _ in range(40):
+        up, down = tip.map(lambda x: x + 1).cache(), tip.map(lambda x: x - 1).cache()
+        tip = up.zip(down).map(lambda pair: sum(pair) // 2).cache()
+        tip.count()
+    assert tip.collect() == [0, 1, 2, 3]
+    highest = tip.key_by(lambda x: x % 2).reduce_by_key(max, 2)
+    assert highest.collect_as_map() == {0: 2, 1: 3}
+    tip.unpersist()
+    assert highest.keys().sum() == 1

@@ -59,3 +59,31 @@ def test_too_many_generators_in_a_row_are_an_error() -> None:
     """Python itself limits how deep generators nest; a shuffle in between starts anew."""
     with pytest.raises(RecursionError):
         World().run(through_partitions(2_000))
+
+
+@pytest.mark.parametrize("room", [float("inf"), 0])
+@pytest.mark.parametrize("kind", ["map", "map_partitions", "zip"])
+def test_very_many_kept_operators_that_nobody_has_any_more(kind: str, room: float) -> None:
+    """As after the loss of the workers that kept what each round of a loop made."""
+    make = Lineage()
+    tip = make.slices([range(9), range(5)])
+    kept = set()
+    for number in range(600):
+        if kind == "map_partitions":
+            tip = make.partitions(tip, lambda records: (record + 1 for record in records))
+        elif kind == "zip" and number % 50 == 0:
+            tip = make.record(make.zipped(tip, tip), "map", sum)
+        else:
+            tip = make.record(tip, "map", one_more)
+        kept.add(tip.id)
+    world = World()
+    world.cache_room = room
+    plain = list(range(14))
+    for number in range(600):
+        plain = [record * 2 if kind == "zip" and number % 50 == 0 else record + 1 for record in plain]
+    expected = [plain[:9], [*plain[:5]]]
+    assert world.records(tip, frozenset(kept)) == expected
+    assert len(world.cache) == (2 * len(kept) if room else 0)
+    for key in list(world.cache)[len(world.cache) // 4 :]:
+        del world.cache[key]
+    assert world.records(tip, frozenset(kept)) == expected

@@ -59,6 +59,10 @@ from headrace.ports import BlockLost, Bytes, TaskPort
 
 UPDATES_BYTES_MAX = 4 << 20  # of one task: they travel in its report
 SHARED_BYTES_MIN = 1 << 20  # a budget below this would spill every few records
+KEPT_DEEP = 50  # kept operators, each made of the next, that are computed within one another
+
+
+Place = tuple[int, int]  # an operator, and one of its partitions
 
 
 class Finished(Struct, frozen=True):
@@ -101,6 +105,8 @@ class TaskBody:
         sink = program.sink  # who wants one record has one computed, not some
         self._first = max(1, min(sink.limit, FIRST)) if isinstance(sink, RecordsSink) and sink.limit else FIRST
         self.flows: list[Flow] = []  # sources first: where an exception is looked for
+        self._rested: dict[Place, Replay] = {}  # what many kept operators stand on
+        self._looked_up: dict[Place, Iterator[list[Any]] | None] = {}  # kept partitions that were asked for already
 
     def run(self) -> Finished:
         """Run to the end.
@@ -113,6 +119,7 @@ class TaskBody:
         with running(task):
             self._port.enter("compute")
             try:
+                self._lay_foundations()
                 records = self._sink(self._flow(len(self._program.nodes) - 1, self._task.partition))
             finally:
                 self._close()
@@ -372,13 +379,62 @@ class TaskBody:
             if together.records is None:
                 return self._new(self._keep(node, partition, together.mark), node)
             return self._new((part.load() for part in together.records), node)
+        place = (node.operator, partition)
+        held = self._looked_up.pop(place) if place in self._looked_up else self._held(node, partition)
+        return self._new(held if held is not None else self._keep(node, partition), node)
+
+    def _held(self, node: Node, partition: int) -> Iterator[list[Any]] | None:
+        """Give the records of a kept partition, if somebody has them."""
+        if (rested := self._rested.get((node.operator, partition))) is not None:
+            return rested.lists()
         held = self._port.objects(node.operator, partition)
         if held is not None:
-            return self._new((records.copy() for records in held), node)
+            return (records.copy() for records in held)
         found = self._port.cached(node.operator, partition)
-        if found is not None:
-            return self._new(self._revived(node, partition, found), node)
-        return self._new(self._keep(node, partition), node)
+        return self._revived(node, partition, found) if found is not None else None
+
+    def _lay_foundations(self) -> None:
+        """Where many kept operators stand on each other and nobody has them, compute some of them before the others.
+
+        A loop that keeps what each of hundreds of rounds makes is such a program once workers are lost, and Python limits
+        how deep generators nest.
+        """
+        nodes = self._program.nodes
+        if sum(node.cached for node in nodes) <= KEPT_DEEP:
+            return
+        depths: dict[tuple[int, int], int] = {}  # by place and partition: kept operators within one another
+        waiting: list[tuple[tuple[int, int], list[tuple[int, int]] | None]] = []
+        waiting.append(((len(nodes) - 1, self._task.partition), None))
+        while waiting:
+            (place, partition), below = waiting.pop()
+            node = nodes[place]
+            if (place, partition) in depths:
+                continue
+            if below is None:
+                below = [] if self._is_there(node, partition) else _below(node, partition)
+                waiting.append(((place, partition), below))
+                waiting.extend((one, None) for one in below)
+                continue
+            depth = max((depths[one] for one in below), default=-1) + (node.cached or not below)
+            if depth >= KEPT_DEEP:
+                self._rest(place, partition)
+                depth = 0
+            depths[place, partition] = depth
+
+    def _is_there(self, node: Node, partition: int) -> bool:
+        """Whether a partition is kept somewhere, or is for tasks that meet to compute; what was found is not lost."""
+        if not node.cached or node.operator in self._behind:
+            return node.cached
+        held = self._looked_up[node.operator, partition] = self._held(node, partition)
+        return held is not None
+
+    def _rest(self, place: int, partition: int) -> None:
+        """Compute a kept partition, for what stands on it; on disk, because there may be no room where it is kept."""
+        rest = Replay(0, self._port.scratch)
+        for batch in self._flow(place, partition).lists():
+            rest.add(batch)
+        self._rested[self._program.nodes[place].operator, partition] = rest
+        self.flows = [flow for flow in self.flows if not flow.over]
 
     def _revived(self, node: Node, partition: int, frames: Iterable[Bytes]) -> Iterator[list[Any]]:
         """Unpickle a kept partition, for good if nobody can change its records."""
@@ -469,6 +525,16 @@ def _narrow(node: Node, which: int) -> int:
     if place is None:
         raise InternalError(f"{node.name} was expected to read its input without a shuffle")
     return place
+
+
+def _below(node: Node, partition: int) -> list[tuple[int, int]]:
+    """List what a partition is made of without a shuffle, where that is not some other partitions."""
+    if node.offsets:
+        which = max(i for i, offset in enumerate(node.offsets) if offset <= partition)
+        return [(_narrow(node, which), partition - node.offsets[which])]
+    if any(node.parts):
+        return []
+    return [(place, partition) for place in node.inputs if place is not None]
 
 
 def _parts(node: Node, which: int, partition: int) -> range:

@@ -338,20 +338,26 @@ def _is_stacked(operator: Operator) -> bool:
 
 def _is_uniform(tip: Operator, cached: Set[OperatorId]) -> bool:
     """Whether all partitions of an operator need the same, in this stage."""
-    waiting = [tip]
+    waiting, seen = [tip], set[OperatorId]()
     while waiting:
         operator = waiting.pop()
         if operator.id in cached or _is_stacked(operator):
             return False
+        if operator.id in seen:
+            continue
+        seen.add(operator.id)
         waiting += [edge.source for edge in operator.inputs if isinstance(edge, Forward)]
     return True
 
 
 def _borders(tip: Operator, cached: Set[OperatorId]) -> list[int]:
     found: list[int] = []
-    waiting = [(tip, 0)]
+    waiting, seen = [(tip, 0)], set[Place]()
     while waiting:
         operator, first = waiting.pop()
+        if (operator.id, first) in seen:
+            continue
+        seen.add((operator.id, first))
         offset = first
         for edge in operator.inputs:
             if isinstance(edge, Forward) and edge.parts is not None:

@@ -10,7 +10,7 @@ Source: Zaharia et al., "Resilient Distributed Datasets" (2012), sections 2.3 an
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 
 from msgspec import Struct, field
@@ -302,7 +302,7 @@ class Lineage:
     def _replan(self, spec: StageSpec) -> bool:
         """Give a stage another plan; False if it is the same."""
         found = self._stages[spec.id]
-        if found.spec == spec:
+        if is_same(found.spec, spec):
             return False
         self._unlink(found.spec)
         found.spec = spec
@@ -370,12 +370,8 @@ class Lineage:
         ]
 
     def _needs(self, reads: Reads, partition: int) -> Iterator[StageId]:
-        waiting = [reads]
-        while waiting:
-            one = waiting.pop()
-            if not self._is_begun_from(one, partition):
-                yield from one.stages
-                waiting.extend(reversed(one.below))
+        for one in _tree(reads, lambda one: self._is_begun_from(one, partition)):
+            yield from one.stages
 
     def _is_begun_from(self, reads: Reads, partition: int) -> bool:
         return reads.cut is not None and (reads.cut, partition - reads.first) in self._cached
@@ -440,13 +436,40 @@ def _cuts(spec: StageSpec) -> set[OperatorId]:
     return found
 
 
-def _tree(reads: Reads) -> Iterator[Reads]:
-    """Give all that a partition may need, from the top; without recursion, because lineages grow long."""
+def _tree(reads: Reads, without: Callable[[Reads], bool] = lambda _: False) -> Iterator[Reads]:
+    """Give all that a partition may need, from the top, and what several branches share once.
+
+    Without recursion, because lineages grow long, and they may part and meet again at every step.
+
+    Args:
+        without: what is left out, and what only that needs.
+
+    """
+    seen: set[int] = set()
     waiting = [reads]
     while waiting:
         one = waiting.pop()
-        yield one
-        waiting.extend(reversed(one.below))
+        if id(one) not in seen and not without(one):
+            seen.add(id(one))
+            yield one
+            waiting.extend(reversed(one.below))
+
+
+def is_same(one: StageSpec, other: StageSpec) -> bool:
+    """Compare two plans of a stage, as `==` would if they could not be deep."""
+    if replace(one, segments=()) != replace(other, segments=()) or len(one.segments) != len(other.segments):
+        return False
+    return all(
+        (mine.first, mine.stop) == (theirs.first, theirs.stop) and _shape(mine.reads) == _shape(theirs.reads)
+        for mine, theirs in zip(one.segments, other.segments, strict=True)
+    )
+
+
+def _shape(reads: Reads) -> list[tuple[OperatorId | None, int, tuple[StageId, ...], tuple[int, ...]]]:
+    """Write a tree as a list, what is below as places in it."""
+    nodes = list(_tree(reads))
+    places = {id(node): place for place, node in enumerate(nodes)}
+    return [(node.cut, node.first, node.stages, tuple(places[id(one)] for one in node.below)) for node in nodes]
 
 
 def _begun_from(spec: StageSpec, operator: OperatorId, partition: int) -> set[int]:
