@@ -223,6 +223,7 @@ def test_odd_exceptions_are_told_and_end_no_worker(
     def fail(_: int) -> None:
         raise make()
 
+    until(lambda: [worker.state for worker in local.workers()] == ["idle", "idle"], "two workers")
     before = {worker.pid for worker in local.workers()}
     with pytest.raises(TaskFailed, match=told):
         local.range(1).map(fail).count()

@@ -6,7 +6,7 @@ import json
 import struct
 import threading
 from collections.abc import Callable
-from typing import get_args
+from typing import cast, get_args
 
 from msgspec import Struct
 
@@ -403,10 +403,11 @@ class WorkerLoop:
         except BlockLost as error:
             report = self._report(order, attempt, port, "starved", began, lost=error)
         except BaseException as error:  # user code may raise anything, SystemExit and KeyboardInterrupt included
-            if self.ports.in_program and isinstance(error, KeyboardInterrupt):
-                interrupt = error
+            kind = type(error)  # `isinstance` would ask the exception itself, which may raise another
+            if self.ports.in_program and issubclass(kind, KeyboardInterrupt):
+                interrupt = cast("KeyboardInterrupt", error)
             found = blame(error, program, body.flows if body is not None else ())
-            saved = self._save(order, attempt, port, found) if may_be_replayed(error) else NOT_TO_BLAME
+            saved = self._save(order, attempt, port, found) if may_be_replayed(kind) else NOT_TO_BLAME
             report = self._report(order, attempt, port, "failed", began, error=found, saved=saved)
         finally:
             port.close()
@@ -537,9 +538,9 @@ class WorkerLoop:
 NOT_TO_BLAME = Saved(why="its functions were not to blame. Do what is said of the disk, and run the job again")
 
 
-def may_be_replayed(error: BaseException) -> bool:
+def may_be_replayed(kind: type[BaseException]) -> bool:
     """Whether an attempt that failed so would fail again by itself: nobody interrupted it, and the world was sound."""
-    return not isinstance(error, KeyboardInterrupt | WorldError)
+    return not issubclass(kind, KeyboardInterrupt | WorldError)
 
 
 def dump_blame(found: Blame, saved: Saved | None = None) -> bytes:
