@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
+import shutil
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +72,12 @@ def regular(name: str) -> tarfile.TarInfo:
     return info
 
 
+def spoken_of(size: int) -> tarfile.TarInfo:
+    info = regular("a")
+    info.pax_headers = {"comment": "x" * size}
+    return info
+
+
 HARMFUL_TARS = {
     "absolute": [regular("/evil")],
     "parent": [regular("a/../../evil")],
@@ -86,6 +95,13 @@ HARMFUL_TARS = {
     "pipe": [linked("a", "", tarfile.FIFOTYPE)],
     "twice": [regular("a"), regular("./a")],
     "a file as a folder": [regular("a"), regular("a/b")],
+    "a folder as a file": [regular("a/b"), regular("a")],
+    "too deep": [regular("d/" * 200 + "x")],
+    "too long a name": [regular("n" * 300)],
+    "too long a link": [linked("a", "b/" * 3000)],
+    "hard link to a link": [linked("a", "b"), linked("c", "a", tarfile.LNKTYPE)],
+    "hard link before its file": [linked("a", "b", tarfile.LNKTYPE), regular("b")],
+    "much about one entry": [spoken_of(2 << 20)],
 }  # fmt: skip
 
 
@@ -122,6 +138,8 @@ HARMFUL_ZIPS: dict[str, list[tuple[str | zipfile.ZipInfo, str]]] = {
     "link up": [link_in_zip("a", "../evil")],
     "link and below": [link_in_zip("a", "b"), ("a/evil", "bad")],
     "fifo": [fifo_in_zip()],
+    "too long a name": [("n" * 300, "bad")],
+    "too long a link": [link_in_zip("a", "b/" * 3000)],
 }
 
 
@@ -158,11 +176,88 @@ def test_an_archive_that_grows_too_much_is_refused(tmp_path: Path, monkeypatch: 
         unpack(str(tmp_path / "bomb.zip"), str(tmp_path / "ratio"), PLENTY)
     monkeypatch.setattr(unpacking, "ENTRIES_MAX", 3)
     to_tar(tmp_path / "many.tar", {f"f{i}": b"" for i in range(4)})
-    with pytest.raises(InputError, match="more than 3 entries"):
-        unpack(str(tmp_path / "many.tar"), str(tmp_path / "many"), PLENTY)
+    to_tar(tmp_path / "deep.tar", {"f/f/f/f": b""})
+    for name in ("many.tar", "deep.tar"):
+        with pytest.raises(InputError, match="more than 3 entries"):
+            unpack(str(tmp_path / name), str(tmp_path / "many"), PLENTY)
 
 
-@pytest.mark.parametrize("cut", [0.2, 0.6, 0.95])
+def test_what_a_tar_says_of_an_entry_is_not_read_into_memory_without_end(tmp_path: Path) -> None:
+    """Some kilobytes that unpack to a header of 64 MB."""
+    head = tarfile.TarInfo("././@PaxHeader")
+    head.type, head.size = tarfile.XHDTYPE, 64 << 20
+    with gzip.open(tmp_path / "bomb.tar.gz", "wb") as file:
+        file.write(head.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="says more than 1,048,576 bytes about one entry"):
+        unpack(str(tmp_path / "bomb.tar.gz"), str(tmp_path / "out"), PLENTY)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+def test_links_are_looked_at_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file system takes two names to be the same, a link may lead through another that we do not see."""
+    honest = os.symlink
+
+    def blind(target: str, path: str) -> None:
+        if path.endswith("/L"):  # as where `L` is `l`
+            os.rmdir(path.replace("/L", "/l"))
+            path = path.replace("/L", "/l")
+        honest(target, path)
+
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        archive.addfile(linked("L", "."))
+        folder = tarfile.TarInfo("l")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        archive.addfile(linked("l/x", "../evil"))
+    monkeypatch.setattr(os, "symlink", blind)
+    with pytest.raises(InputError, match="leads out of its folder"):
+        unpack(str(tmp_path / "bad.tar"), str(tmp_path / "out"), PLENTY)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.tar"]
+
+
+def test_hard_links_of_hard_links_are_copies_and_count(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "chain.tar", "w") as archive:
+        first = regular("f0")
+        first.mode = 0o755
+        archive.addfile(first, io.BytesIO(b"yes"))
+        for number in range(1, 2000):
+            archive.addfile(linked(f"f{number}", f"f{number - 1}", tarfile.LNKTYPE))
+    unpack(str(tmp_path / "chain.tar"), str(tmp_path / "out"), PLENTY)
+    assert (tmp_path / "out/f1999").read_bytes() == b"yes"
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()} == {0o700}
+    with pytest.raises(InputError, match="grows beyond"):
+        unpack(str(tmp_path / "chain.tar"), str(tmp_path / "small"), 3 * 1999)
+
+
+@pytest.mark.parametrize("pack", [to_zip, to_tar])
+def test_an_archive_with_one_byte_changed_is_never_unpacked_to_something_else(
+    pack: Callable[[Path, dict[str, bytes]], None], tmp_path: Path
+) -> None:
+    tree = {"a": os.urandom(300), "b/c": b"text " * 50}
+    pack(tmp_path / "whole", tree)
+    data = (tmp_path / "whole").read_bytes()
+    refused = 0
+    for place in range(0, len(data), 3):
+        changed = bytearray(data)
+        changed[place] ^= 0x10
+        (tmp_path / "changed").write_bytes(changed)
+        try:
+            unpack(str(tmp_path / "changed"), str(tmp_path / "out"), PLENTY)
+        except InputError:
+            refused += 1
+            assert not (tmp_path / "out").exists()
+        else:
+            assert found_in(tmp_path / "out") == tree, place
+            shutil.rmtree(tmp_path / "out")
+    assert refused > len(data) // 6
+
+
+@pytest.mark.parametrize("cut", [0.2, 0.6, 0.95, 0.9995])
 @pytest.mark.parametrize("pack", [to_zip, to_tar])
 def test_a_damaged_archive_is_told(cut: float, pack: Callable[[Path, dict[str, bytes]], None], tmp_path: Path) -> None:
     pack(tmp_path / "whole", {"a": os.urandom(5000), "b": os.urandom(5000)})
