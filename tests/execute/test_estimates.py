@@ -134,3 +134,21 @@ def test_bounds_travel() -> None:
         copy = pickle.loads(pickle.dumps(found))
         assert (copy, copy.low, copy.high, copy.confidence) == (found, found.low, found.high, 0.9)
         assert type(copy) is type(found)
+
+
+NUMBERS = st.one_of(st.floats(), st.sampled_from([math.inf, -math.inf, math.nan, 1e200, -1e200, 1e308, -0.0]))
+
+
+@given(st.lists(NUMBERS, max_size=6), st.integers(0, 3), st.sampled_from([0.0, 0.5, 0.95, 1.0]))
+def test_numbers_however_large_or_not_finite_have_an_interval_around_them(
+    sums: list[float], missing: int, confidence: float
+) -> None:
+    total = len(sums) + missing
+    for found in (
+        estimated_sum(sums, total, confidence),
+        estimated_mean([(1, one) for one in sums], total, confidence),
+    ):
+        if missing and not math.isfinite(found):
+            assert (found.low, found.high) == (-math.inf, math.inf)
+        elif not math.isnan(found):
+            assert found.low <= found <= found.high

@@ -98,8 +98,7 @@ def estimated_sum(sums: Sequence[float], partitions: int, confidence: float) -> 
         return BoundedFloat(total, 1.0, total, total)
     if not sums:
         return BoundedFloat(0.0, 0.0, -math.inf, math.inf)
-    number, margin = _total(list(map(float, sums)), partitions, confidence)
-    return BoundedFloat(number, confidence, number - margin, number + margin)
+    return _about(*_total(list(map(float, sums)), partitions, confidence), confidence)
 
 
 def estimated_mean(parts: Sequence[tuple[int, float]], partitions: int, confidence: float) -> BoundedFloat:
@@ -117,7 +116,14 @@ def estimated_mean(parts: Sequence[tuple[int, float]], partitions: int, confiden
     residuals = [float(sum_) - mean * number for number, sum_ in parts]
     each = records / len(parts)
     margin = _margin(_spread(residuals, 0.0), len(parts), partitions, confidence) / each
-    return BoundedFloat(mean, confidence, mean - margin, mean + margin)
+    return _about(mean, margin, confidence)
+
+
+def _about(number: float, margin: float, confidence: float) -> BoundedFloat:
+    """Return a number with what is known of it: of one that is not finite, nothing."""
+    if not math.isfinite(number):
+        return BoundedFloat(number, confidence, -math.inf, math.inf)
+    return BoundedFloat(number, confidence, number - margin, number + margin)
 
 
 def _total(values: Sequence[float], partitions: int, confidence: float) -> tuple[float, float]:
@@ -129,7 +135,9 @@ def _total(values: Sequence[float], partitions: int, confidence: float) -> tuple
 
 def _spread(values: Sequence[float], mean: float) -> float:
     """Return the sample's standard deviation; NaN of one alone, which tells nothing about others."""
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1)) if len(values) > 1 else math.nan
+    if len(values) < 2:
+        return math.nan
+    return math.hypot(*(value - mean for value in values)) / math.sqrt(len(values) - 1)  # squares might overflow
 
 
 def _margin(spread: float, reported: int, partitions: int, confidence: float) -> float:
