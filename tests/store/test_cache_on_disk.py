@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,56 @@ def test_what_gives_way_goes_to_disk_if_it_may(tmp_path: Path) -> None:
     assert path is not None
     assert [part.load() for part in split_frames([Path(path).read_bytes()])] == [["a" * 30]]
     assert cache.evicted() == ()
+
+
+def test_a_copy_and_a_computation_of_the_same_partition_do_not_mix(tmp_path: Path) -> None:
+    """The loop pulls a copy while a body computes the partition: each writes a file of its own, and both are whole."""
+    cache = Cache(0, FILES, str(tmp_path))
+    frames = [frame([number] * 50, 50) for number in range(6)]
+    copied, computed = (cache.begin(1, 0, StorageLevel.DISK_ONLY) for _ in range(2))
+    for place, one in enumerate(frames):
+        assert copied.add(one)
+        if place % 2:
+            assert all(computed.add(other) for other in frames[place - 1 : place + 1])
+    copied.done()
+    assert copied.complete
+    assert cache.sound(1, 0) is not None
+    computed.done()
+    assert computed.complete
+    path = cache.sound(1, 0)
+    assert path is not None
+    assert Path(path).read_bytes() == b"".join(frames)
+    assert os.listdir(tmp_path) == ["cache-1-0"]
+
+
+def test_what_is_dropped_while_it_is_read_is_not_damaged(tmp_path: Path) -> None:
+    """A body checks a file that the loop's thread removes: it is not there, and nobody is told that it gave way."""
+    cache = Cache(0, FILES, str(tmp_path))
+    assert keep(cache, (1, 0), [frame(["kept"], 1)], StorageLevel.DISK_ONLY)
+    path = cache.path
+    cache.path = lambda *key: (path(*key), cache.forget(1))[0]  # type: ignore[method-assign]
+    assert cache.sound(1, 0) is None
+    assert cache.evicted() == ()
+
+
+def test_what_gave_way_and_came_back_is_not_told_as_gone() -> None:
+    cache = Cache(100)
+    for dataset in (1, 2, 1):
+        assert keep(cache, (dataset, 0), [bytes(100)], StorageLevel.MEMORY_ONLY)
+    assert cache.evicted() == ((2, 0),)
+
+
+def test_what_is_dropped_while_it_is_looked_up_is_found_or_not() -> None:
+    """Another thread may drop a partition at any moment, also between finding it and noting that it was used."""
+    cache = Cache(100)
+    assert keep(cache, (1, 0), [b"kept"], StorageLevel.MEMORY_ONLY)
+
+    class Dropped(OrderedDict[tuple[int, int], list[bytes]]):
+        def get(self, key: tuple[int, int], default: Any = None) -> Any:
+            found = super().get(key, default)
+            cache.drop(key)
+            return found
+
+    cache._kept = Dropped(cache._kept)
+    assert cache.get(1, 0) == [b"kept"]
+    assert cache.get(1, 0) is None

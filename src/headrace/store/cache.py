@@ -9,7 +9,9 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Concatenate, ParamSpec, TypeVar
 
 from headrace.execute.chunks import Corrupt, split_frames
@@ -51,6 +53,7 @@ class Cache:
         self._bytes = 0
         self._own_bytes: Counter[int] = Counter()  # by dataset
         self._evicted: list[Key] = []
+        self._numbers = count(1)
         self.lock = threading.RLock()
         self.live = Live()  # gives way first
 
@@ -72,7 +75,8 @@ class Cache:
         """Return a partition's frames, if it is in memory."""
         frames = self._kept.get((operator, partition))
         if frames is not None:
-            self._kept.move_to_end((operator, partition))
+            with suppress(KeyError):  # dropped meanwhile, by another thread: who reads need not wait for that
+                self._kept.move_to_end((operator, partition))
         return frames
 
     def holds(self, operator: int, partition: int) -> bool:
@@ -97,10 +101,15 @@ class Cache:
             finally:
                 file.close()
         except (OSError, Corrupt):
-            self._unstore((operator, partition))
-            self._evicted.append((operator, partition))
+            self._condemn((operator, partition))
             return None
         return path
+
+    @_alone
+    def _condemn(self, key: Key) -> None:
+        if key in self._stored:  # not dropped meanwhile, by another thread
+            self._unstore(key)
+            self._evicted.append(key)
 
     def begin(self, operator: int, partition: int, level: StorageLevel = StorageLevel.MEMORY_ONLY) -> Entry:
         """Begin to keep a partition."""
@@ -142,7 +151,7 @@ class Cache:
         if self._files is None:
             return None
         try:
-            return Aside(self, self._files, key, self._path(key))
+            return Aside(self, self._files, key, self._path(key), next(self._numbers))
         except OSError:
             return None
 
@@ -187,9 +196,9 @@ class Cache:
 
     @_alone
     def evicted(self) -> tuple[Key, ...]:
-        """Return what gave way since the last call."""
-        gone, self._evicted = tuple(self._evicted), []
-        return gone
+        """Return what gave way since the last call, and has not come back."""
+        gone, self._evicted = self._evicted, []
+        return tuple(key for key in dict.fromkeys(gone) if not self.holds(*key))
 
 
 class Entry:
@@ -234,11 +243,12 @@ class Entry:
 
 
 class Aside:
-    """A partition's file, until it is whole."""
+    """A partition's file, until it is whole; a body may compute a partition while the loop takes a copy of it."""
 
-    def __init__(self, cache: Cache, files: Files, key: Key, path: str) -> None:
+    def __init__(self, cache: Cache, files: Files, key: Key, path: str, number: int) -> None:
         self._cache, self._files, self._key, self._path = cache, files, key, path
-        self._file: WriteFile | None = files.create(f"{path}.aside")
+        self._aside = f"{path}.{number}.aside"
+        self._file: WriteFile | None = files.create(self._aside)
 
     def write(self, frame: bytes) -> bool:
         """Append a frame; False if the disk is full, and the file is gone."""
@@ -257,7 +267,7 @@ class Aside:
             return False
         try:
             self._file.close()
-            self._files.rename(f"{self._path}.aside", self._path)
+            self._files.rename(self._aside, self._path)
         except OSError:
             self.abandon()
             return False
@@ -270,4 +280,4 @@ class Aside:
         if self._file is not None:
             self._file.abandon()
             self._file = None
-            self._files.remove(f"{self._path}.aside")
+            self._files.remove(self._aside)
