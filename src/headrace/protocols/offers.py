@@ -33,7 +33,8 @@ class Offers(State):
     def _withdraw(self, tasks: Iterable[TaskId]) -> list[Effect]:
         back = tuple(tasks)
         gangs = {task.stage for task in back if self._is_barrier(task.stage)}
-        back += tuple(task for task in self.offered if task.stage in gangs and task not in back)
+        if gangs:  # all or none of it is on offer
+            back = (*back, *(task for task in self.offered if task.stage in gangs and task not in back))
         for task in back:
             self.offered.pop(task, None)
         return [WithdrawOffers(back)] if back else []
