@@ -75,7 +75,7 @@ class Context(Sources, JobControl, Durability, Shipping):
         name = self._engine.block_name("broadcast")
         self._session.provide(name, write_broadcast(value))
         session = self._session
-        made = Broadcast(name, value, lambda: session.withdraw(name))
+        made = Broadcast(name, value, lambda: session.withdraw(name), lambda: session.unload(name))
         weakref.finalize(made, session.forget, None, (name,)).atexit = False
         return made
 

@@ -10,7 +10,7 @@ import pytest
 
 import headrace
 from headrace import AccumulatorParam
-from headrace.errors import UsageError
+from headrace.errors import TaskFailed, UsageError
 from tests.real.help import until
 
 np = pytest.importorskip("numpy")
@@ -66,6 +66,53 @@ def test_workers_of_a_host_map_one_file_and_copy_nothing(hosts: int) -> None:
         assert len({pid for pid, _, _ in found}) > 1
         assert all(len(mappings) == 1 and mappings[0][1] == 0 for _, _, mappings in found)
         assert len({mappings[0][0] for _, _, mappings in found}) <= hosts
+
+
+def held(name: str) -> tuple[int, list[str]]:
+    """Mappings of a value into this process, and what lies in its host's folder."""
+    import headrace.execute.current as running
+
+    task = running.current()
+    assert task is not None
+    shared = task.port._shared  # type: ignore[attr-defined]
+    return len(mapped(name)), os.listdir(shared.layout.host(shared.host))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="mappings are read from /proc")
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_a_value_that_is_unpersisted_leaves_the_workers_and_is_read_again(hosts: int) -> None:
+    with headrace.connect(f"local://?workers=2&hosts={hosts}&speculate=no", progress=False) as ctx:
+        until(lambda: sum(worker.state == "idle" for worker in ctx.workers()) == 2, "all are there")
+        folders = set()
+
+        def check(sent: Any) -> None:
+            name = sent.name
+            for _ in range(2):
+                assert set(ctx.range(8, num_slices=8).map(lambda x: int(sent.value.sum())).collect()) == {1 << 20}
+                sent.unpersist()
+                looked = ctx.range(8, num_slices=8).map(lambda x: held(name)).collect()
+                assert {mappings for mappings, _ in looked} == {0}
+                folders.update(one for _, found in looked for one in found if one.startswith(name))
+            assert int(sent.value.sum()) == 1 << 20
+            sent.destroy()
+            with pytest.raises(UsageError, match="was destroyed"):
+                sent.unpersist()
+
+        for _ in range(2):
+            check(ctx.broadcast(np.ones(1 << 20, dtype=np.uint8)))
+        assert not folders, "neither the value nor a lock is left"
+
+
+def test_a_value_may_be_unpersisted_while_tasks_read_it() -> None:
+    """Each look reads the value anew, or has it: nobody finds it missing."""
+    with headrace.connect("local://?workers=4&hosts=2&speculate=no&max_failures=1", progress=False) as ctx:
+        sent = ctx.broadcast(np.arange(1000))
+        future = ctx.submit(lambda: ctx.range(400, num_slices=400).map(lambda x: int(sent.value[x])).sum())
+        while not future.done():
+            sent.unpersist()
+        assert future.result() == sum(range(400))
+        with pytest.raises(TaskFailed, match="Do it in the program"):
+            ctx.range(1).foreach(lambda x: sent.unpersist())
 
 
 class Vectors(AccumulatorParam[list[int]]):

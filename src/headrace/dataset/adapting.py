@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import ContextClosed
 from headrace.execute import hashjoin
 from headrace.execute.broadcasting import write_broadcast
 from headrace.execute.chunks import split_frames
 from headrace.execute.joining import pair_or_none
 from headrace.execute.shared import Broadcast
 from headrace.execute.spreading import PairHere
-from headrace.loops.session import Session
 from headrace.plan import adaptive
 from headrace.plan.functions import UserFunction
 from headrace.plan.operators import Adaptive, CoGroup, Forward, Gather, Join, Operator, PerPartition, PerRecord, Runs
@@ -130,14 +127,8 @@ def _become_hash_join(
         large = engine.operator(operator.name, Gather(), (runs,), partitions=operator.partitions, site=operator.site)
     name = engine.block_name("broadcast")
     engine.session.provide(name, write_broadcast(small))
-    weakref.finalize(operator, _forget, engine.session, name).atexit = False
+    weakref.finalize(operator, engine.session.forget, None, (name,)).atexit = False
     keeps = body.keeps_right if choice.side == "left" else body.keeps_left
     everywhere: Broadcast[Any] = Broadcast(name, None)  # only tasks read it: the program lets go of the table
     join = hashjoin.HashJoin(everywhere, choice.side, keeps=keeps)
     engine.settle_as(operator, PerPartition(_function(operator, join)), (Forward(large),), choice.because)
-
-
-def _forget(session: Session, name: str) -> None:
-    """Nobody refers to a join any more whose small side every worker has."""
-    with contextlib.suppress(ContextClosed):
-        session.withdraw(name)

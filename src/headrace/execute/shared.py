@@ -21,12 +21,18 @@ class Broadcast(Generic[T]):
     Source: Zaharia et al., "Spark: Cluster Computing with Working Sets" (2010), section 3.
     """
 
-    __slots__ = ("__weakref__", "_forget", "_value", "name")
+    __slots__ = ("__weakref__", "_forget", "_unload", "_value", "name")
 
-    def __init__(self, name: str, value: T, forget: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        value: T,
+        forget: Callable[[], None] | None = None,
+        unload: Callable[[], None] | None = None,
+    ) -> None:
         self.name = name
         self._value: tuple[T] | None = (value,)
-        self._forget = forget
+        self._forget, self._unload = forget, unload
 
     @property
     def value(self) -> T:
@@ -43,10 +49,37 @@ class Broadcast(Generic[T]):
             raise UsageError("this broadcast value was destroyed. Make it anew with ctx.broadcast.")
         return self._value[0]
 
-    def destroy(self) -> None:
+    def unpersist(self, blocking: bool = False) -> None:
+        """Free the memory that the value takes on the workers; a task that asks for it has it read again.
+
+        Args:
+            blocking: makes no difference, and is there for programs that say it.
+
+        Raises:
+            UsageError: it was destroyed, or a task asks.
+
+        >>> limit = ctx.broadcast(2)
+        >>> ctx.range(4).filter(lambda x: x < limit.value).count()
+        2
+        >>> limit.unpersist()
+        >>> ctx.range(4).filter(lambda x: x > limit.value).count()
+        1
+
+        """
+        if self._value is None:
+            raise UsageError("this broadcast value was destroyed. Make it anew with ctx.broadcast.")
+        if self._unload is None:
+            raise UsageError("a task cannot free a broadcast value, which others may read. Do it in the program.")
+        self._unload()
+
+    def destroy(self, blocking: bool = False) -> None:
         """Forget the value, here and on every worker.
 
+        Args:
+            blocking: makes no difference, and is there for programs that say it.
+
         >>> ctx.broadcast([1, 2]).destroy()
+
         """
         self._value = None
         if self._forget is not None:
@@ -146,10 +179,10 @@ class Accumulator(Generic[T]):
         [0, 1, 2, 7]
         """
         task = current()
-        if task is None:
-            self._value = self._sum(self._value, term)
-            return
         with _adding:
+            if task is None:
+                self._value = self._sum(self._value, term)
+                return
             if self.param is not None:
                 if self.number not in task.updates:
                     task.updates[self.number] = deepcopy(self.param.zero(self._first))

@@ -39,6 +39,8 @@ from headrace.store.layout import HOME, Layout, cache_name, map_output_name, res
 from headrace.store.mapoutput import Broken, MapOutputFiles, MapOutputReader, read_range, remove_map_output
 from headrace.store.scratch import ScratchFile
 
+PULLING = "pulling"  # the file in a host's folder that is locked by who pulls a broadcast value
+
 
 class Table(Struct, frozen=True):
     """Where the partitions of a shuffle lie, as the program last said: for each, the attempt and the host."""
@@ -184,12 +186,13 @@ class BodyPort:
         """Return a broadcast value; this process reads it once."""
         self.asked.blocks.append(name)
         values = self._shared.broadcasts
-        if name not in values:
-            try:
-                values[name] = self._broadcast(name)
-            except (FileNotFoundError, BlocksLost):
-                raise UsageError("this broadcast value was destroyed. Make it anew with ctx.broadcast.") from None
-        return values[name]
+        with contextlib.suppress(KeyError):  # the loop may let go of it at any moment
+            return values[name]
+        try:
+            value = values[name] = self._broadcast(name)
+        except (FileNotFoundError, BlocksLost):
+            raise UsageError("this broadcast value was destroyed. Make it anew with ctx.broadcast.") from None
+        return value
 
     def _broadcast(self, name: str) -> Any:
         """Map a value's block: the program's own file, or this host's copy of it, which its first reader makes."""
@@ -198,14 +201,16 @@ class BodyPort:
             return read_broadcast(self.provided(name))  # a simulated disk cannot be mapped
         if HOME in shared.near:
             return map_broadcast(shared.layout.path(HOME, name))
-        path = shared.layout.path(shared.host, name)
-        with open(f"{path}.lock", "wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of this host is pulling it, or dies and lets go
-            if not os.path.exists(path):
-                with open(f"{shared.own}/{name}", "wb") as file:
-                    file.writelines(self.provided(name))
-                os.rename(f"{shared.own}/{name}", path)
-            return map_broadcast(path)
+        path, aside = shared.layout.path(shared.host, name), f"{shared.own}/{name}"
+        with open(f"{shared.layout.host(shared.host)}/{PULLING}", "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another worker of this host is pulling, or dies and lets go
+            with contextlib.suppress(FileNotFoundError):
+                return map_broadcast(path)
+            with open(aside, "wb") as file:
+                file.writelines(self.provided(name))
+            value = map_broadcast(aside)  # before others see it: it may be freed at once
+            os.rename(aside, path)
+            return value
 
     # Caching.
 

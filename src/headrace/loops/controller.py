@@ -211,6 +211,10 @@ class Controller:
         """Remove blocks from the program's own store, and from the workers' memories."""
         for name in names:
             self.ports.files.remove(self.layout.path(HOME, name))
+        self.unload(*names)
+
+    def unload(self, *names: str) -> None:
+        """Have the workers let go of blocks of the program's own store; they read them again when they need them."""
         self._tell_all(Free((), (), names))
 
     def cancel(self, job: JobId, because: str) -> None:

@@ -78,6 +78,10 @@ class Session(Protocol):
         """Remove a block from the program's own store, and from the workers' memories."""
         ...
 
+    def unload(self, name: str) -> None:
+        """Have the workers let go of a block of the program's own store; they read it again when they need it."""
+        ...
+
     def replan(self, codes: tuple[StageCode, ...], blobs: dict[Digest, bytes]) -> None:
         """Have stages run other code from now on, as far as they are alive."""
         ...

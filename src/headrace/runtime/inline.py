@@ -253,6 +253,11 @@ class InlineSession:
         """Remove a block from the program's own store."""
         self.controller.withdraw(name)
 
+    def unload(self, name: str) -> None:
+        """Have the worker let go of a block of the program's own store."""
+        self._check()
+        self.controller.unload(name)
+
     def replan(self, codes: tuple[StageCode, ...], blobs: dict[Digest, bytes]) -> None:
         """Have stages run other code from now on."""
         self._check()

@@ -170,6 +170,10 @@ class LocalSession:
         """Remove a block from the program's own store."""
         self._call(lambda: self.controller.withdraw(name))
 
+    def unload(self, name: str) -> None:
+        """Have the workers let go of a block of the program's own store."""
+        self._call(lambda: self.controller.unload(name))
+
     def replan(self, codes: tuple[StageCode, ...], blobs: dict[Digest, bytes]) -> None:
         """Have stages run other code from now on."""
         self._call(lambda: self.controller.replan(codes, blobs))

@@ -185,6 +185,11 @@ class SimSession:
         """Remove a block from the program's own store."""
         self.happen("withdraws", 0, lambda: self.controller.withdraw(name))
 
+    def unload(self, name: str) -> None:
+        """Have the workers let go of a block of the program's own store."""
+        self._check()
+        self.happen("unloads", 0, lambda: self.controller.unload(name))
+
     def replan(self, codes: tuple[StageCode, ...], blobs: dict[Digest, bytes]) -> None:
         """Have stages run other code from now on."""
         self._check()
