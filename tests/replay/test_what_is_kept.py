@@ -160,3 +160,47 @@ def test_attempts_that_go_well_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         assert ctx.range(10).map(lambda x: (x % 2, x)).reduce_by_key(max).count() == 2
         run = ctx.run
     assert not folder_of(run).exists()
+
+
+def silence(monkeypatch: pytest.MonkeyPatch, what: str) -> list[str]:
+    """From now on, nobody answers who asks for blocks whose name begins so; return a list of those asked for."""
+    from headrace.loops.data import DataPlane
+
+    real, asked = DataPlane._pull, []
+
+    def pull(self: DataPlane, name: str, effect: Any) -> None:
+        block = self._fetches[name].blocks[effect.place].name
+        if block.startswith(what):
+            asked.append(block)
+        else:
+            real(self, name, effect)
+
+    monkeypatch.setattr(DataPlane, "_pull", pull)
+    return asked
+
+
+def test_input_that_does_not_come_a_second_time_holds_no_failure_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has it falls silent just when an attempt has failed that had read it."""
+    from headrace.loops.saving import Saving
+
+    real, asked = Saving._save, []
+
+    def save(self: Saving, *what: Any) -> Any:
+        self._shared.near = frozenset()  # so that it does not lie on this host
+        asked.append(silence(monkeypatch, "shuffle/"))
+        return real(self, *what)
+
+    monkeypatch.setattr(Saving, "_save", save)
+    with headrace.connect("sim://?workers=4&hosts=2&seed=3&max_failures=1", progress=False) as ctx:
+        sums = ctx.parallelize([(x % 3, x) for x in range(100)], 8).group_by_key(2)
+        with pytest.raises(TaskFailed) as caught:
+            sums.map(lambda group: 1 // 0).collect()
+    assert asked[0], "there was nothing to wait for"
+    assert "could not be read once more within 5 s" in caught.value.unsaved
+
+
+def test_a_capsule_that_does_not_come_holds_no_failure_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = silence(monkeypatch, "failed/")
+    error = failed("sim://?workers=4&hosts=2&seed=3&max_failures=1")
+    assert asked
+    assert "its host did not send it" in error.unsaved

@@ -86,6 +86,7 @@ class BodyPort:
         self._result: Result | None = None
         self._part_path: str | None = None
         self._entries: list[Entry] = []
+        self._streams: list[Stream] = []  # that are open
         self._phase: Phase = "idle"
 
     # Noting and waiting.
@@ -109,7 +110,7 @@ class BodyPort:
 
     def parts(self, stage: StageId, partition: int) -> Iterator[tuple[PartSource, Iterator[Bytes]]]:
         """Give one reduce partition's parts, in the order of the map partitions; pull those of other hosts ahead."""
-        self.asked.parts.append((stage, partition))
+        self.asked.parts[stage, partition] = None
         shared = self._shared
         places = shared.tables[stage].places
         missing = [(p, AttemptId(0)) for p, place in enumerate(places) if place is None]
@@ -118,7 +119,7 @@ class BodyPort:
         sources = [(p, *place) for p, place in enumerate(places) if place is not None]
         far = [(p, attempt, host) for p, attempt, host in sources if host not in shared.near]
         blocks = tuple(Block(map_output_name(stage, p, attempt), partition, host) for p, attempt, host in far)
-        stream = shared.plane.stream(blocks, shared.memory.fetch_bytes, shared.gate) if far else None
+        stream = self._stream(blocks) if far else None
         place = 0
         try:
             for done, (p, attempt, host) in enumerate(sources, start=1):
@@ -138,7 +139,7 @@ class BodyPort:
                 self.progress = max(self.progress, done * 999 // len(sources))
         finally:
             if stream is not None:
-                stream.close()
+                self._end(stream)
 
     def _near(self, source: PartSource, path: str, partition: int) -> Iterator[Bytes]:
         shared = self._shared
@@ -163,7 +164,7 @@ class BodyPort:
 
     def provided(self, name: str) -> Iterator[Bytes]:
         """Read a block of the program's own store."""
-        self.asked.blocks.append(name)
+        self.asked.blocks[name] = None
         shared = self._shared
         if HOME in shared.near:
             file = shared.files.open(shared.layout.path(HOME, name))
@@ -175,16 +176,29 @@ class BodyPort:
         yield from self._pulled(Block(name, -1, HOME))
 
     def _pulled(self, block: Block) -> Iterator[bytes]:
-        shared = self._shared
-        stream = shared.plane.stream((block,), shared.memory.fetch_bytes, shared.gate)
+        stream = self._stream((block,))
         try:
             yield from self._counted(stream.take(0))
         finally:
-            stream.close()
+            self._end(stream)
+
+    def _stream(self, blocks: tuple[Block, ...]) -> Stream:
+        stream = self._shared.plane.stream(blocks, self._shared.memory.fetch_bytes, self._shared.gate)
+        self._streams.append(stream)
+        return stream
+
+    def _end(self, stream: Stream) -> None:
+        self._streams.remove(stream)
+        stream.close()
+
+    def hurry(self) -> None:
+        """Have whoever waits for blocks wait no longer; called by the loop."""
+        for stream in list(self._streams):
+            stream.lose(BlocksLost((), "there was no time left to wait for it"))
 
     def shared(self, name: str) -> Any:
         """Return a broadcast value; this process reads it once."""
-        self.asked.blocks.append(name)
+        self.asked.blocks[name] = None
         values = self._shared.broadcasts
         with contextlib.suppress(KeyError):  # the loop may let go of it at any moment
             return values[name]

@@ -541,6 +541,7 @@ class Controller:
         self.loop.tell("claims", claims.Ticked(now))
         self._schedule(words.Ticked(now))
         self.plane.tick(now)
+        self.results.tick(now)
 
     def close(self) -> None:
         """Ask the workers to leave; the place ends those that do not."""

@@ -154,9 +154,11 @@ class DataPlane:
         self._loop.wake()
         return stream
 
-    def gather(self, block: fetch.Block, budget: int, done: Callable[[list[bytes] | BlocksLost], None]) -> None:
-        """Pull a whole block, then call `done` from within the loop."""
-        self.pour(block, budget, Gathered(self, done))
+    def gather(self, block: fetch.Block, budget: int, done: Callable[[list[bytes] | BlocksLost], None]) -> str:
+        """Pull a whole block, then call `done` from within the loop; return a name, by which `end` gives it up."""
+        taker = Gathered(self, done)
+        self.pour(block, budget, taker)
+        return taker.name
 
     def pour(self, block: fetch.Block, budget: int, taker: Taker) -> None:
         """Pull a whole block, piece by piece, into something that takes each from within the loop."""

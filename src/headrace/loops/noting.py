@@ -13,14 +13,14 @@ MEETING_BYTES, MEETINGS_BYTES_MAX = 100, 8 << 20  # what the note of one takes a
 
 
 class Asked(Struct):
-    """What an attempt has asked its port for, in the order in which it did."""
+    """What an attempt has asked its port for, in the order in which it did; most of it once, however often it did."""
 
-    parts: list[tuple[StageId, int]] = field(default_factory=list)
-    blocks: list[str] = field(default_factory=list)
+    parts: dict[tuple[StageId, int], None] = field(default_factory=dict)
+    blocks: dict[str, None] = field(default_factory=dict)
     cached: list[tuple[OperatorId, int, bool]] = field(default_factory=list)  # and whether anybody had it
     meetings: list[tuple[tuple[str, ...], str]] = field(default_factory=list)  # what all said, or why they did not meet
     meetings_bytes: int = 0
-    files: list[str] = field(default_factory=list)  # of the run's own, which go with it
+    files: dict[str, None] = field(default_factory=dict)  # of the run's own, which go with it
 
     def met(self, said: tuple[str, ...], error: str = "") -> None:
         """Note a meeting with other tasks, as long as they do not come to too much."""
@@ -38,7 +38,7 @@ class NotedFiles:
     def open(self, path: str) -> ReadFile:
         """Open an existing file."""
         if path.startswith(f"{self._root}/"):
-            self._asked.files.append(path)
+            self._asked.files[path] = None
         return self._files.open(path)
 
     def __getattr__(self, name: str) -> Any:

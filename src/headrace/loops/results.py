@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from headrace.config import DataConfig
+from msgspec import Struct
+
+from headrace.config import MS, DataConfig
 from headrace.ids import AttemptId, HostId, JobId, StageId
 from headrace.loops.data import BlocksLost, DataPlane
 from headrace.loops.jobs import FailedAttempt, JobHandle, Raised, failure_of
@@ -16,7 +18,20 @@ from headrace.store.layout import CAPSULE, Layout, result_name
 from headrace.store.mapoutput import read_range
 
 FETCH_BYTES = 16 << 20  # on its way of one result
+BRING_NS = 5000 * MS  # that a job's failure waits for the input of an attempt, which only `headrace replay` needs
+LOST = "it was lost with its host. Run the job again"
+LEFT_BEHIND = "the context was closed before its host had sent it. Run the job again"
+SILENT = f"its host did not send it within {BRING_NS // 1000 // MS} s. Run the job again"
 LEFT_NOTHING = "it went with its process, before its input could be saved. Look at what it printed"
+
+
+class _Bringing(Struct):
+    """A job that has failed, but for the input of an attempt that is still brought from another host."""
+
+    handle: JobHandle
+    attempt: AttemptId
+    fetch: str
+    until_ns: int
 
 
 class Results:
@@ -48,7 +63,7 @@ class Results:
             AttemptId, tuple[Report, HostId]
         ] = {}  # those that wait for a verdict, and whence they came
         self._errors: dict[AttemptId, Raised] = {}
-        self._bringing: dict[JobId, tuple[JobHandle, FailedAttempt]] = {}  # jobs that have failed, but for the input
+        self._bringing: dict[JobId, _Bringing] = {}
         self._closed = False
 
     @property
@@ -145,35 +160,48 @@ class Results:
     def _bring_input(self, handle: JobHandle, attempt: AttemptId, raised: Raised) -> None:
         """End a failed job when what was saved of its last attempt's input is where the program can have it."""
         name = str(raised.what.get("capsule", ""))
-        job, lost = handle.request.id, "it was lost with its host. Run the job again"
-        self._bringing[job] = handle, FailedAttempt(attempt, "", lost)
         if not CAPSULE.fullmatch(name):
-            self._brought(job, FailedAttempt(attempt, "", str(raised.what.get("unsaved", ""))))
-        elif self._closed:
-            self._brought(job)
+            handle.failed = FailedAttempt(attempt, "", str(raised.what.get("unsaved", "")))
+            self._conclude(handle)
         elif raised.host in self._near:
-            self._brought(job, FailedAttempt(attempt, name, "", self._layout.path(raised.host, name)))
+            handle.failed = FailedAttempt(attempt, name, "", self._layout.path(raised.host, name))
+            self._conclude(handle)
+        elif self._closed:
+            handle.failed = FailedAttempt(attempt, "", LEFT_BEHIND)
+            self._conclude(handle)
         else:
+            job = handle.request.id
 
             def brought(pieces: list[bytes] | BlocksLost) -> None:
-                if isinstance(pieces, list):
-                    self._brought(job, FailedAttempt(attempt, name, "", pieces=tuple(pieces)))
+                if isinstance(pieces, BlocksLost):
+                    self._brought(job, FailedAttempt(attempt, "", LOST))
                 else:
-                    self._brought(job)
+                    self._brought(job, FailedAttempt(attempt, name, "", pieces=tuple(pieces)))
 
-            self._plane.gather(Block(name, -1, raised.host), FETCH_BYTES, brought)
+            fetch = self._plane.gather(Block(name, -1, raised.host), FETCH_BYTES, brought)
+            self._bringing[job] = _Bringing(handle, attempt, fetch, self._clock.now_ns() + BRING_NS)
 
-    def _brought(self, job: JobId, failed: FailedAttempt | None = None) -> None:
-        if job in self._bringing:
-            handle, lost = self._bringing.pop(job)
-            handle.failed = failed or lost
-            self._conclude(handle)
+    def _brought(self, job: JobId, failed: FailedAttempt) -> None:
+        bringing = self._bringing.pop(job, None)
+        if bringing is not None:
+            bringing.handle.failed = failed
+            self._conclude(bringing.handle)
+
+    def _give_up(self, job: JobId, why: str) -> None:
+        bringing = self._bringing[job]
+        self._plane.end(bringing.fetch)
+        self._brought(job, FailedAttempt(bringing.attempt, "", why))
+
+    def tick(self, now_ns: int) -> None:
+        """Wait no longer for what is not brought in time."""
+        for job in [job for job, bringing in self._bringing.items() if now_ns >= bringing.until_ns]:
+            self._give_up(job, SILENT)
 
     def close(self) -> None:
         """Nothing more is brought."""
         self._closed = True
         for job in list(self._bringing):
-            self._brought(job)
+            self._give_up(job, LEFT_BEHIND)
 
     def _conclude(self, handle: JobHandle) -> None:
         self._ending.append(handle)

@@ -151,7 +151,7 @@ class WorkerLoop:
             self._find_cached,
             self.meetings,
         )
-        self.saving = Saving(self.shared)
+        self.saving = Saving(self.shared, ports.clock.now_ns)
         self.depot = Depot(f"{self.layout.host(host)}/shipped", shares_home=HOME in self.shared.near)
         self.copies = Copies(self.cache, self.plane, self._replicated)
         self._wire()
@@ -259,6 +259,7 @@ class WorkerLoop:
         self.loop.tell("commit", commit.Ticked(now))
         self.plane.tick(now)
         self.meetings.tick(now)
+        self.saving.tick()
         if self.program_peer is not None and not self.retired:
             self.beat(now)
 
