@@ -83,7 +83,7 @@ def held(name: str) -> tuple[int, list[str]]:
 def test_a_value_that_is_unpersisted_leaves_the_workers_and_is_read_again(hosts: int) -> None:
     with headrace.connect(f"local://?workers=2&hosts={hosts}&speculate=no", progress=False) as ctx:
         until(lambda: sum(worker.state == "idle" for worker in ctx.workers()) == 2, "all are there")
-        folders = set()
+        folders: set[str] = set()
 
         def check(sent: Any) -> None:
             name = sent.name
