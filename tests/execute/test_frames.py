@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.execute.chunks import HEADER, Corrupt, frame, split_frames, unframe
+from headrace.errors import ProgramError
+from headrace.execute import chunks
+from headrace.execute.chunks import COLUMNS, HEADER, NAN_KEYS, Corrupt, frame, split_frames, unframe
+from headrace.execute.combine import TINY, column_frames
 
 RECORDS = st.lists(st.one_of(st.integers(), st.text(max_size=20), st.none(), st.binary(max_size=20)), max_size=20)
 
@@ -113,3 +116,21 @@ def test_special_floats_keep_their_bits() -> None:
     ((value, _, _),) = values([frame([math.nan, -0.0, math.inf], 3)])
     assert math.isnan(value[0])
     assert math.copysign(1, value[1]) == -1
+
+
+PLAIN_VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary())
+ANY_VALUES = st.one_of(PLAIN_VALUES, st.tuples(PLAIN_VALUES), st.lists(PLAIN_VALUES, max_size=2))
+
+
+@given(st.lists(st.tuples(PLAIN_VALUES, ANY_VALUES), min_size=1, max_size=2 * TINY))
+def test_the_short_way_to_a_frame_leads_to_the_same_frame(pairs: list[tuple[Any, Any]]) -> None:
+    keys, values = [key for key, _ in pairs], [value for _, value in pairs]
+    flags = COLUMNS | NAN_KEYS if any(key != key for key in keys) else COLUMNS
+    assert b"".join(column_frames(keys, values)) == frame((keys, values), len(keys), flags)
+
+
+@pytest.mark.parametrize("number", [1, 2 * TINY])
+def test_a_record_that_no_frame_can_hold_is_told(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    monkeypatch.setattr(chunks, "LENGTH_MAX", 100)
+    with pytest.raises(ProgramError, match="make the records smaller"):
+        list(column_frames(list(range(number)), ["x" * 100] * number))

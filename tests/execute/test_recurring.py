@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import headrace
 from headrace.execute import recurring
 from headrace.execute.chunks import split_frames
-from headrace.execute.recurring import LEAST, Memo, columns, deal_again
+from headrace.execute.recurring import LEAST, LEAST_EACH, Memo, columns, deal_again
 from headrace.execute.scatter import Scatter
 from headrace.plan.partitioners import HashPartitioner
 from tests.execute.help import MemoryOutput, MemoryPort, World
@@ -172,6 +172,8 @@ def test_few_keys_and_keys_met_once_are_not_remembered() -> None:
     assert deal_again(list(range(LEAST)), HashPartitioner(2)) is None
     assert deal_again(list(range(LEAST)), HashPartitioner(3)) is None, "others go elsewhere"
     assert deal_again(list(range(LEAST)), HashPartitioner(2)) is not None
+    spread = HashPartitioner(LEAST // LEAST_EACH + 1)
+    assert [deal_again(list(range(LEAST)), spread) for _ in range(3)] == [None] * 3, "few for each partition"
 
 
 def test_without_room_nothing_is_remembered() -> None:

@@ -26,7 +26,8 @@ from headrace.plan.hashing import short
 CHUNK_RECORDS = 4096
 CHUNK_BYTES = 1 << 20  # of pickled data in one frame, as far as records are smaller than that
 HEADER = struct.Struct("<IIIII")  # bytes of the pickle, its CRC-32, records, flags, CRC-32 of these four
-FIELDS = struct.Struct("<IIII")  # the header without its own checksum
+FIELDS = struct.Struct("<IIII")  # the header without its own checksum,
+OWN = struct.Struct("<I")  # and that
 SET_SCANNED = 4096  # elements; a larger set is taken to hold small things
 COLUMNS = 1  # the pickle is (keys, values)
 NAN_KEYS = 2  # some key is or holds a NaN
@@ -34,6 +35,7 @@ LISTS = 4  # the values are lists of values, one list per input
 GROUPED = 8  # the values are lists of values, of one input
 TWOFOLD = 16  # not one pickle but two, keys and values, behind the length of the first
 LENGTH = struct.Struct("<I")
+LENGTH_MAX = 1 << 32
 
 main_classes: dict[str, type] = {}  # classes of `__main__` that every process of the run has, by name
 
@@ -86,13 +88,27 @@ def frame(
     except Exception as error:
         raise _unpicklable(value, error) from error
     view = buffer.getbuffer()
-    length = len(view) - HEADER.size
-    if length >= 1 << 32:
-        raise ProgramError(f"a chunk of {records} records takes {length:,} bytes; make the records smaller")
-    fields = FIELDS.pack(length, crc32(view[HEADER.size :]), records, flags)
+    fields = _fields(view[HEADER.size :], records, flags)
     HEADER.pack_into(view, 0, *FIELDS.unpack(fields), crc32(fields))
     view.release()
     return buffer.getvalue()
+
+
+def plain_frame(value: Any, records: int, flags: int = 0) -> bytes:
+    """Pickle a small chunk of plain values: the same frame in a quarter of the time, where millions have one record each.
+
+    >>> plain_frame(([1], ["a"]), 1, COLUMNS) == frame(([1], ["a"]), 1, COLUMNS)
+    True
+    """
+    pickled = pickle.dumps(value, PROTOCOL)
+    fields = _fields(pickled, records, flags)
+    return b"".join((fields, OWN.pack(crc32(fields)), pickled))
+
+
+def _fields(body: bytes | memoryview, records: int, flags: int) -> bytes:
+    if len(body) >= LENGTH_MAX:
+        raise ProgramError(f"a chunk of {records} records takes {len(body):,} bytes; make the records smaller")
+    return FIELDS.pack(len(body), crc32(body), records, flags)
 
 
 def twofold(keys: bytes, values: Sequence[Any]) -> bytes:

@@ -24,6 +24,7 @@ from headrace.execute.chunks import (
     NAN_KEYS,
     Frame,
     frame,
+    plain_frame,
     sizeof,
     split_frames,
 )
@@ -38,6 +39,7 @@ from headrace.execute.kernels import (
     deal,
     hashes,
     keep_records,
+    native,
     plain,
     reduce_pairs,
 )
@@ -48,6 +50,7 @@ from headrace.ports import Scratch
 
 ENTRY_BYTES = 100  # of a dictionary for one entry, beside key and value
 DEPTH_MAX = 4
+TINY = 16  # records: of fewer, it pays to see whether the pickler needs to look at classes at all
 SPILL_RECORDS = 16 * CHUNK_RECORDS  # written at a time: some thousands for each of a spill's buckets
 
 
@@ -275,12 +278,14 @@ class ReduceTable:
 
 def column_frames(keys: list[Any], values: list[Any], flags: int = COLUMNS) -> Iterator[bytes]:
     """Pickle columns into frames of bounded length and, as far as single records allow, bounded size."""
-    if not plain(keys) and any(map(has_nan, keys)):
+    bare = plain(keys)
+    if not bare and any(map(has_nan, keys)):
         flags |= NAN_KEYS
-    number = records_of_frame(len(keys), sizeof(keys), values)
+    number = records_of_frame(len(keys), sizeof(keys), values) if len(keys) > 1 else 1
+    make = plain_frame if bare and len(keys) <= TINY and native(values) else frame
     for at in range(0, len(keys), number):
         some = (keys[at : at + number], values[at : at + number])
-        yield frame(some, len(some[0]), flags)
+        yield make(some, len(some[0]), flags)
 
 
 def records_of_frame(number: int, keys_bytes: int, values: Sequence[Any]) -> int:

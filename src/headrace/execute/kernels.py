@@ -20,6 +20,7 @@ Columns = tuple[list[Any], list[Any]]
 BUCKETS = 64
 FEW = 4  # records of each key, on the average, from which on it pays to look at keys once
 PLAIN = {str, bytes, int, bool, type(None)}
+NATIVE = PLAIN | {float}
 
 count_records: Callable[[Table, Iterable[Any]], None] = Counter.update.__globals__[
     "_count_elements"
@@ -143,3 +144,8 @@ def bucket_of(hashed: int, depth: int) -> int:
 def plain(keys: Iterable[Any]) -> bool:
     """Whether keys are all of types that can hold no NaN."""
     return set(map(type, keys)) <= PLAIN
+
+
+def native(values: Iterable[Any]) -> bool:
+    """Whether values are all of types that pickle alike, whoever pickles them."""
+    return set(map(type, values)) <= NATIVE

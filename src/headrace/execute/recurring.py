@@ -22,7 +22,8 @@ from headrace.execute.chunks import CHUNK_RECORDS, TWOFOLD, Frame, dumps, sizeof
 from headrace.execute.kernels import places_of
 from headrace.plan.partitioners import HashPartitioner, Partitioner
 
-LEAST = 256  # keys: fewer are not worth a look
+LEAST = 256  # keys: fewer are not worth a look,
+LEAST_EACH = 4  # nor are fewer for each partition, whose frames are made as fast as found
 SEEN_MAX = 4096  # of things met once
 ENTRY_BYTES = 128  # of a key, beside itself and its pickle: its places in lists and partitions
 KINDS: list[set[type]] = [{str}, {int}, {bytes}]  # of these, equal keys look alike
@@ -134,7 +135,9 @@ def forget() -> None:
 
 def deal_again(keys: list[Any], partitioner: Partitioner) -> Dealt | None:
     """Say where distinct keys go, if they have gone there before."""
-    if len(keys) < LEAST or not isinstance(partitioner, HashPartitioner) or set(map(type, keys)) not in KINDS:
+    if len(keys) < max(LEAST, LEAST_EACH * partitioner.partitions):
+        return None
+    if not isinstance(partitioner, HashPartitioner) or set(map(type, keys)) not in KINDS:
         return None
     name = (partitioner.partitions, len(keys), hash(keys[0]), hash(keys[-1]))
     found = dealt.get(name)
