@@ -7,12 +7,15 @@ import operator
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import headrace
 from headrace import StorageLevel
 from headrace.context import Context
+from headrace.loops.jobs import MESSAGE_BLOB_BYTES
+from headrace.protocols.messages import CancelAttempts, Run, encode
 from tests.real.help import until
 
 
@@ -107,3 +110,73 @@ def test_a_broadcast_value_among_records(ctx: Context) -> None:
     assert values.collect() == ["a", "b"]
     del values
     soon(ctx, lambda: not files(ctx, "broadcast-"), "they are removed")
+
+
+def code(ctx: Context) -> list[str]:
+    """The files of large functions in the program's store."""
+    return files(ctx, "blob-")
+
+
+def test_large_functions(ctx: Context) -> None:
+    large = bytes(MESSAGE_BLOB_BYTES)
+    sizes = ctx.range(3, num_slices=3).map(lambda x: x + len(large))
+    assert code(ctx) == [], "nobody has asked for it yet"
+    for _ in range(2):
+        assert sizes.sum() == 3 + 3 * len(large)
+        assert len(code(ctx)) == 1, "the dataset may be computed again"
+    summed = sizes.key_by(lambda x: x % 2).reduce_by_key(operator.add, 2)
+    assert summed.count() == 2
+    del sizes
+    gc.collect()
+    assert summed.keys().count() == 2
+    assert len(code(ctx)) == 1, "another one is made with it"
+    del summed
+    soon(ctx, lambda: not code(ctx), "it is removed")
+    again = ctx.range(3).map(lambda x: x + len(large))
+    assert again.sum() == 3 + 3 * len(large), "the same code once more"
+    del again
+    soon(ctx, lambda: not code(ctx), "it is removed")
+
+
+def test_large_functions_of_a_loop(ctx: Context) -> None:
+    for number in range(40):
+        large = bytes([number]) * MESSAGE_BLOB_BYTES
+        assert ctx.range(2, num_slices=2).map(large.__getitem__).sum() == 2 * number
+    soon(ctx, lambda: not code(ctx), "they are removed")
+    assert not ctx._session.controller.codes._holds
+    if ctx.config.scheme == "sim":
+        for process in ctx._session.place.processes.values():  # type: ignore[attr-defined]
+            assert process.loop.loading._bytes < 10 * MESSAGE_BLOB_BYTES, "workers have let go of them, too"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_workers_forget_what_is_over(seed: int) -> None:
+    with headrace.connect(f"sim://?workers=4&hosts=2&seed={seed}&faults=all", progress=False) as ctx:
+        for _ in range(6):
+            pairs = ctx.range(40, num_slices=8).key_by(lambda x: x % 5)
+            assert pairs.reduce_by_key(max, 6).count() == 5
+        del pairs
+        gc.collect()
+        session: Any = ctx._session
+        until_ns = session.now_ns() + 60_000_000_000
+        while session.now_ns() < until_ns:
+            session.world.step()
+        workers = [process.loop for process in session.place.processes.values() if process.alive]
+        assert workers
+        for worker in workers:
+            assert not worker.attempts
+            assert not worker.orders
+            assert not worker.shared.tables
+            assert not [thing for thing in worker._machine().here if thing.startswith("outputs")]
+
+
+def test_workers_forget_attempts_that_were_called_off_before_they_came() -> None:
+    with headrace.connect("sim://?workers=1", progress=False) as ctx:
+        assert ctx.range(4).count() == 4
+        (process,) = ctx._session.place.processes.values()  # type: ignore[attr-defined]
+        worker = process.loop
+        order = Run(1, 1, "program", (), (), ((999, 0, 0),), (), "")
+        for message in (CancelAttempts((999,)), order, order):
+            worker.received(worker.program_peer, encode(message))
+            worker.loop.run()
+        assert not worker.orders

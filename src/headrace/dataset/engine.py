@@ -48,6 +48,7 @@ from headrace.plan.operators import (
 from headrace.plan.partitioners import Partitioner, RangePartitioner
 from headrace.plan.rewrite import become, tell
 from headrace.plan.stages import RecordsSink, ResultSink, Stage, compile_job
+from headrace.store.layout import code_name
 
 SAMPLE_PER_PARTITION = 40  # keys drawn for each partition that sorting makes
 MAIN_CLASS_BYTES = 1 << 20  # a class of `__main__` that takes more, with all that it refers to, goes by value
@@ -66,7 +67,7 @@ class Engine:
         self._main: dict[str, type] = {}
         self._main_digest: Digest | None = None
         self._main_held: list[Any] = []  # what those classes name, as they were sent
-        self._stored: set[Digest] = set()  # code that lies in the program's store
+        self._large: weakref.WeakSet[UserFunction] = weakref.WeakSet()  # that hold their code in the program's store
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
         self.context: object = None  # the user's, which all datasets can tell
         self.jobs = Jobs(session.cancel)
@@ -236,10 +237,10 @@ class Engine:
         self.checkpoints.pump()
         with self.lock:
             stages = self.compile(tip, sink, name)
-            codes, blobs = self._codes(stages)
-            job = JobId(next(self._jobs))
             wanted = tuple(range(tip.partitions) if partitions is None else partitions)
             check_gangs([stage.spec for stage in stages], wanted, self.config.workers)
+            codes, blobs = self._codes(stages)
+            job = JobId(next(self._jobs))
             keep = [(operator, operator.inputs) for stage in stages for operator in stage.operators]
             limit = self.jobs.labels.task_timeout_ns
             request = JobRequest(job, name, str(call_site()), codes, blobs, wanted, keep, limit)
@@ -322,6 +323,10 @@ class Engine:
         for function in functions:
             blobs[function.digest] = function.blob
             needed.append(function.digest)
+            if len(function.blob) > MESSAGE_BLOB_BYTES and function not in self._large:  # its next job may be soon
+                self._message(function.digest, function.blob)
+                self._large.add(function)
+                weakref.finalize(function, self.session.controller.codes.let_go, function.digest).atexit = False
         shipped = Digest("")
         if self.shipped.manifest is not None:
             shipped, blobs[shipped] = self.shipped.manifest[0], self.shipped.manifest[1]
@@ -330,12 +335,13 @@ class Engine:
         return StageCode(stage.spec, digest, tuple(needed), reads, self.jobs.labels.properties, shipped)
 
     def _message(self, digest: Digest, blob: bytes) -> bytes:
-        """Return what a message says of some code: itself, or nothing where it is too large and in the program's store."""
+        """Return what a message says of some code: itself, or nothing where it is too large.
+
+        Then it is held once in the program's store, for whoever gets the message.
+        """
         if len(blob) <= MESSAGE_BLOB_BYTES:
             return blob
-        if digest not in self._stored:
-            self.session.provide(f"blob-{digest}", [blob])
-            self._stored.add(digest)
+        self.session.controller.codes.hold(digest, lambda: self.session.provide(code_name(digest), [blob]))
         return b""
 
     # Classes of `__main__`.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from headrace.ids import Digest, StageId
 from headrace.loops.jobs import StageCode
@@ -13,9 +14,19 @@ class Codes:
     """Programs and functions, each as long as a stage is alive that has ever needed it.
 
     A stage may be planned anew; attempts that were launched before may still ask for what it was.
+
+    What is too large for a message lies in the program's store, and empty here: as long as a stage needs it, or somebody
+    holds it, in whatever thread.
+
+    Args:
+        remove: removes code from the program's store.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remove: Callable[[Digest], None]) -> None:
+        self._remove = remove
+        self._holds: Counter[Digest] = Counter()  # on what lies in the program's store
+        self._lock = threading.RLock()  # the collector of garbage may let go of something, in any thread
         self._codes: dict[StageId, StageCode] = {}
         self._needed: dict[StageId, set[Digest]] = {}
         self._users: Counter[Digest] = Counter()
@@ -23,15 +34,44 @@ class Codes:
         self._main: set[Digest] = set()
 
     def add(self, codes: Iterable[StageCode], blobs: Mapping[Digest, bytes]) -> None:
-        """Stages begin, or are planned anew."""
+        """Stages begin, or are planned anew.
+
+        Args:
+            blobs: of what is large, and empty, each is held once; those holds are taken over.
+
+        """
+        spare = {digest for digest, blob in blobs.items() if not blob}
         for code in codes:
             self._codes[code.spec.id] = code
             needed = self._needed.setdefault(code.spec.id, set())
             for digest in {*code.blobs, code.program} - needed:
                 needed.add(digest)
                 self._users[digest] += 1
-                if digest in blobs:
-                    self._blobs.setdefault(digest, blobs[digest])
+                if digest in blobs and digest not in self._blobs:
+                    self._blobs[digest] = blobs[digest]
+                    spare.discard(digest)
+        for digest in spare:
+            self.let_go(digest)
+
+    def hold(self, digest: Digest, store: Callable[[], None]) -> None:
+        """Have large code lie in the program's store until it is let go as often as it was held.
+
+        Args:
+            store: puts it there.
+
+        """
+        with self._lock:
+            if not self._holds[digest]:
+                store()
+            self._holds[digest] += 1
+
+    def let_go(self, digest: Digest) -> None:
+        """Hold large code no longer."""
+        with self._lock:
+            self._holds[digest] -= 1
+            if not self._holds[digest]:
+                del self._holds[digest]
+                self._remove(digest)
 
     def add_main(self, digest: Digest, blob: bytes) -> None:
         """Keep classes of `__main__`, to the end of the run."""
@@ -45,8 +85,8 @@ class Codes:
             self._users[digest] -= 1
             if not self._users[digest]:
                 del self._users[digest]
-                if digest not in self._main:
-                    self._blobs.pop(digest, None)
+                if digest not in self._main and self._blobs.pop(digest, None) == b"":
+                    self.let_go(digest)
 
     def of(self, stage: StageId) -> StageCode | None:
         """Return what the attempts of a stage run."""

@@ -7,6 +7,7 @@ passes through it.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -57,7 +58,7 @@ from headrace.protocols.messages import (
     encode,
 )
 from headrace.protocols.tries import Tries
-from headrace.store.layout import HOME, Layout
+from headrace.store.layout import HOME, Layout, code_name
 from headrace.store.serving import BlockReader
 
 PLACE = struct.Struct("<II")
@@ -91,7 +92,8 @@ class Controller:
         self.layout = Layout(root)
         self.members: dict[WorkerId, Member] = {}
         self.by_peer: dict[Peer, WorkerId] = {}
-        self.codes = Codes()
+        self.codes = Codes(self._remove_code)
+        self.removed: deque[str] = deque()  # code that workers need not hold any more
         self.cached: set[OperatorId] = set()  # datasets that the program wants kept
         self.outbox = _Outbox()
         self.tries = Tries()
@@ -230,6 +232,12 @@ class Controller:
     def release(self, stage: StageId) -> None:
         """No dataset refers to a shuffle any more."""
         self._schedule(words.ShuffleReleased(stage))
+
+    def _remove_code(self, digest: Digest) -> None:
+        """Nobody needs some large code any more; told in any thread."""
+        name = code_name(digest)
+        self.ports.files.remove(self.layout.path(HOME, name))
+        self.removed.append(name)
 
     def share_main(self, digest: Digest, blob: bytes) -> None:
         """Keep classes of `__main__` ready for every worker that asks."""
@@ -416,6 +424,8 @@ class Controller:
     def run(self) -> None:
         """Run the loop until nothing waits, then send what was gathered."""
         self.loop.run()
+        while self.removed:
+            self._tell_all(Free((), (), (self.removed.popleft(),)))
         self.results.rest(lambda: (attempt.task.stage for attempt in self.scheduler.attempts.values()))
         outbox = self.outbox
         if not (outbox.runs or outbox.kept or outbox.discarded):

@@ -17,13 +17,11 @@ from headrace.loops.body import BodyPort, Machinery
 from headrace.loops.noting import MEETINGS_BYTES_MAX, Asked
 from headrace.ports import Bytes, Files
 from headrace.store.capsules import PIECE, CacheAsked, CapsuleWriter, FileRead, Index, PartsRead, Place, TooLarge
-from headrace.store.layout import capsule_name
+from headrace.store.layout import CODE, capsule_name
 from headrace.store.mapoutput import read_range
 
 Add = Callable[[Iterable[Bytes]], Place]  # puts data into a capsule
 SECONDS = 5  # that saving may take: who waits for the job waits for it
-
-CODE = "blob-"  # what blocks of the program's store that hold code are called
 
 
 class Attempted(Struct, frozen=True):

@@ -59,7 +59,7 @@ from headrace.protocols.messages import (
     encode,
 )
 from headrace.store.cache import Cache
-from headrace.store.layout import HOME, Layout
+from headrace.store.layout import CODE, HOME, Layout
 from headrace.store.mapoutput import MapOutputReader
 from headrace.store.serving import BlockReader
 from headrace.store.shipped import Depot
@@ -123,12 +123,12 @@ class WorkerLoop:
         self.loop = Loop()
         self.layout = Layout(root)
         self.program_peer: Peer | None = None
-        self.loading = Loading(ports.install_main)
         self.orders: dict[AttemptId, _Order] = {}
         self.attempts: dict[AttemptId, _Running] = {}
         self.questions: dict[tuple[int, int], _Question] = {}
         self.retired = False
         memory = config.memory or MemoryConfig()
+        self.loading = Loading(ports.install_main, memory.worker_bytes // 16)
         self.cache = Cache(memory.cache_bytes, ports.files, self.layout.own(host, worker_id))
         self.reader = BlockReader(ports.files, self.layout, host, self.cache)
         self.plane = DataPlane(self.loop, ports.clock, ports.network, self.reader, config.data, self._locate)
@@ -287,7 +287,8 @@ class WorkerLoop:
         for attempt, partition, number in message.attempts:
             task = TaskId(StageId(message.stage), partition)
             order = _Order(message.job, task, program, blobs, number, properties, Digest(message.shipped))
-            self.orders.setdefault(AttemptId(attempt), order)
+            if attempt not in self._machine().over and attempt not in self.attempts:  # said twice, or called off before
+                self.orders.setdefault(AttemptId(attempt), order)
         needs = [f"blob {digest}" for digest in dict.fromkeys((*blobs, message.program))]
         needs += [f"outputs {stage} {version}" for stage, version in message.reads]
         held = {f"outputs {stage} {version}" for stage, version in message.reads if self._has(stage, version)}
@@ -329,6 +330,8 @@ class WorkerLoop:
     def _free(self, message: Free) -> None:
         for stage in message.stages:
             self.shared.tables.pop(StageId(stage), None)
+            told = tuple(thing for thing in self._machine().here if thing.startswith(f"outputs {stage} "))
+            self.loop.tell("worker", worker.Forgotten(told))
             folder = f"{self.layout.host(self.host)}/shuffle/{stage}/"
             self.reader.outputs.forget(folder)
             self.shared.outputs.forget(folder)
@@ -337,7 +340,9 @@ class WorkerLoop:
             self.copies.forget(operator)
             self.cache.forget(operator)
         for name in message.names:
-            if name.startswith("result/"):
+            if name.startswith(CODE):
+                self._forget_code(Digest(name.removeprefix(CODE)))
+            elif name.startswith("result/"):
                 self.ports.files.remove(self.layout.path(self.host, name))
             else:
                 self.shared.broadcasts.pop(name, None)
@@ -381,6 +386,12 @@ class WorkerLoop:
         dropped = self.loading.trim({digest for one in waiting for digest in (*one.blobs, one.program)})
         if dropped:
             self.loop.tell("worker", worker.Forgotten(tuple(f"blob {digest}" for digest in dropped)))
+
+    def _forget_code(self, digest: Digest) -> None:
+        """Let go of code that no stage needs any more."""
+        if not any(digest == order.program or digest in order.blobs for order in self.orders.values()):
+            self.loading.forget(digest)
+            self.loop.tell("worker", worker.Forgotten((f"blob {digest}",)))
 
     def _body(self, attempt: AttemptId, order: _Order, port: BodyPort) -> None:
         """Run a body to its end, whatever that is; not on the loop's thread."""

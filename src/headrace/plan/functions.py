@@ -74,7 +74,7 @@ class UserFunction:
 
     """
 
-    __slots__ = ("_blob", "_digest", "_held", "call", "label", "site")
+    __slots__ = ("__weakref__", "_blob", "_digest", "_held", "call", "label", "site")
 
     def __init__(self, call: Callable[..., Any], label: str, site: Site) -> None:
         self.call, self.label, self.site = call, label, site

@@ -17,9 +17,10 @@ import re
 
 from msgspec import Struct
 
-from headrace.ids import AttemptId, HostId, StageId, WorkerId
+from headrace.ids import AttemptId, Digest, HostId, StageId, WorkerId
 
 HOME = HostId("home")
+CODE = "blob-"  # what blocks of the program's store that hold code are called
 CAPSULE = re.compile(r"failed/\d+-\d+-\d+", re.ASCII)
 NAME = re.compile(r"(shuffle/\d+/\d+-\d+|result/\d+|failed/\d+-\d+-\d+|cache/\d+/\d+|[A-Za-z][\w.-]*)", re.ASCII)
 
@@ -70,6 +71,11 @@ def capsule_name(stage: StageId, partition: int, attempt: AttemptId) -> str:
     'failed/3-5-17'
     """
     return f"failed/{stage}-{partition}-{attempt}"
+
+
+def code_name(digest: Digest) -> str:
+    """Name code that is too large for a message."""
+    return f"{CODE}{digest}"
 
 
 def cache_name(operator: int, partition: int) -> str:
