@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,80 @@ def test_one_that_does_not_fail_again_says_so(tmp_path: Path, capsys: pytest.Cap
     mark.write_text("")
     assert main(command) == 0
     assert "It did not fail this time: 5 records" in capsys.readouterr().out
+
+
+SHIPPING = """
+import sys, zipfile
+import headrace
+from headrace import files
+
+def weigh(name):
+    from hr_shipped_one import load
+    from hr_shipped_two import unload
+    from hr_shipped_three import sink
+    return sink(unload(load(files.get("tons.txt")), files.get("tree/deep/leaf")), files.get("alias/in/side"))
+
+with headrace.connect(sys.argv[1], progress=False) as ctx:
+    ctx.add_file("tons.txt")
+    ctx.add_file("tree", recursive=True)
+    ctx.add_archive("data.zip#alias")
+    for name in ("hr_shipped_one.py", "hr_shipped_two", "hr_shipped_three.whl"):
+        ctx.add_module(name)
+    try:
+        ctx.range(1).map(weigh).collect()
+    except headrace.TaskFailed as error:
+        print(error.run, error.attempt, error.__cause__)
+        failed = error
+try:
+    failed.replay()
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("url", ["inline://", "local://?workers=2&hosts=2"])
+def test_what_was_shipped_is_there_again(url: str, tmp_path: Path) -> None:
+    """The run is over, and what was shipped is gone from where it was: both kinds of replay find it."""
+    program = tmp_path / "program"
+    (program / "tree" / "deep").mkdir(parents=True)
+    (program / "tree" / "deep" / "leaf").write_text("leaf")
+    (program / "tons.txt").write_text("13")
+    (program / "hr_shipped_one.py").write_text("def load(path): return open(path).read()")
+    (program / "hr_shipped_two").mkdir()
+    (program / "hr_shipped_two" / "__init__.py").write_text("def unload(text, path): return text + open(path).read()")
+    with zipfile.ZipFile(program / "hr_shipped_three.whl", "w") as archive:
+        archive.writestr("hr_shipped_three.py", "def sink(text, path): raise ValueError(text + open(path).read())")
+    with zipfile.ZipFile(program / "data.zip", "w") as archive:
+        archive.writestr("in/side", "zipped")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "job.py").write_text(SHIPPING)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "elsewhere" / "job.py"), url],
+        cwd=program,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    failed, again = done.stdout.splitlines()
+    run, attempt, why = failed.split()
+    assert why == again == "13leafzipped"
+    shutil.rmtree(program)
+    done = replay(run, attempt)
+    assert "ValueError: 13leafzipped" in done.stderr, done.stdout
+    assert done.returncode == 1
+
+
+@pytest.mark.usefixtures("unmoved")
+def test_what_takes_too_much_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "small.txt").write_text("few")
+    (tmp_path / "big.txt").write_text("many" * 20_000)
+    with headrace.connect("inline://?max_failures=1&capsule=50kB", progress=False) as ctx:
+        ctx.add_file(tmp_path / "big.txt")
+        ctx.add_file(tmp_path / "small.txt")
+        with pytest.raises(TaskFailed) as caught:
+            ctx.range(1).map(lambda x: int(Path(headrace.files.get("small.txt")).read_text())).collect()
+    assert main(["replay", caught.value.run, str(caught.value.attempt)]) == 1
+    said = capsys.readouterr()
+    assert "Of what was shipped, big.txt took too much to be saved" in said.out
+    assert "'few'" in said.err

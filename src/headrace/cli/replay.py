@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from headrace.errors import InputError
-from headrace.observe.failures import find, folder_of, latest, list_of, surroundings
+from headrace.observe.failures import find, folder_of, latest, list_of, shipped_items, surroundings
 from headrace.runtime.files import SystemFiles
 from headrace.runtime.replay import Replay, enter, look_into
 from headrace.store.capsules import read_capsule
@@ -28,7 +28,11 @@ def show(run: str | None) -> int:
 def replay(run: str, attempt: int, *, debug: bool) -> int:
     """Run an attempt again; return 1 if it fails again, and 0 if it does not."""
     path, around = find(run, attempt), surroundings(run)
-    played = Replay(read_capsule(SystemFiles(), path), own=False)
+    kept, missing = shipped_items(around.shipped) if around.shipped else ((), ())
+    if missing:
+        names = ", ".join(item.name for item in missing)
+        print(f"Of what was shipped, {names} took too much to be saved. Raise capsule= in the address.")
+    played = Replay(read_capsule(SystemFiles(), path), around.shipped, kept, own=False)
     enter(around.path, around.folder)
     index = played.index
     print(

@@ -71,11 +71,11 @@ class Engine:
         self._accumulators: weakref.WeakValueDictionary[int, Accumulator[Any]] = weakref.WeakValueDictionary()
         self.context: object = None  # the user's, which all datasets can tell
         self.jobs = Jobs(session.cancel)
-        self.failures = Failures(session)
+        self.shipped = Shipped(session)
+        self.failures = Failures(session, lambda: self.shipped.listed)
         self._derived, self._idle = False, True
         self.checkpoints = Checkpoints(self)
         self.unsettled: weakref.WeakSet[Operator] = weakref.WeakSet()  # something is to be measured before they run
-        self.shipped = Shipped(session)
         self.lock = threading.RLock()  # several threads may run actions
         self._settling = threading.RLock()  # and wait for each other's samples
 

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from headrace.errors import HeadraceError, JobFailed, Replayer
 from headrace.loops.jobs import FailedAttempt
 from headrace.loops.session import Session
-from headrace.observe.failures import Keeper, find, surroundings
+from headrace.observe.failures import Keeper, find, shipped_items, surroundings
 from headrace.runtime.files import SystemFiles
 from headrace.runtime.replay import Replay, look_into
 from headrace.store.capsules import read_capsule
 from headrace.store.layout import CAPSULE
 from headrace.store.mapoutput import read_range
+from headrace.store.shipped import Manifest
 
 PIECE = 1 << 20
 
 
 class Failures:
-    """The failed attempts of one context."""
+    """The failed attempts of one context.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    Args:
+        shipped: gives what was shipped so far.
+
+    """
+
+    def __init__(self, session: Session, shipped: Callable[[], Manifest | None]) -> None:
+        self._session, self._shipped = session, shipped
         self._keeper = Keeper(session.run)
 
     def attach(self, failure: HeadraceError, failed: FailedAttempt | None) -> None:
@@ -47,6 +55,8 @@ class Failures:
         """Keep a capsule, once; return its size."""
         if self._keeper.has(name):
             return 0
+        if (manifest := self._shipped()) is not None:
+            self._keeper.keep_shipped(manifest, self._session.config.data.capsule_bytes)
         if pieces:
             self._keeper.keep(name, pieces)
             return sum(map(len, pieces))
@@ -80,7 +90,9 @@ def replay(run: str, attempt: int, debug: bool) -> None:
         UsageError: there is none.  Anything else: what the attempt raises.
 
     """
-    played = Replay(read_capsule(SystemFiles(), find(run, attempt)), own=surroundings(run).own)
+    capsule, around = read_capsule(SystemFiles(), find(run, attempt)), surroundings(run)
+    shipped = shipped_items(around.shipped)[0] if around.shipped else ()
+    played = Replay(capsule, around.shipped, shipped, own=around.own)
     try:
         played.run()
     except Exception as error:

@@ -32,6 +32,7 @@ class Shipped:
         self.sources: dict[str, list[str]] = {"file": [], "archive": []}
         self._numbers = count(1)
         self._lock = threading.Lock()
+        self.listed: Manifest | None = None  # all of it, and the same in bytes, with their digest
         self.manifest: tuple[Digest, bytes] | None = None
 
     @property
@@ -77,7 +78,8 @@ class Shipped:
             self._items[item.place] = item
             find_modules(self.folder, [item])
             items = tuple(self._items.values())
-            blob = Manifest(self.folder, config.scheme == "sim", config.data.unpack_bytes, items).dump()
+            self.listed = Manifest(self.folder, config.scheme == "sim", config.data.unpack_bytes, items)
+            blob = self.listed.dump()
             self.manifest = digest_of(blob), blob
 
     def close(self) -> None:

@@ -19,11 +19,12 @@ from msgspec import Struct
 
 from headrace.errors import InputError, UsageError
 from headrace.observe import stories
+from headrace.store.shipped import Item, Manifest, read_manifest
 from headrace.version import VERSION
 
 KEPT_RUNS = 20
 KEPT_BYTES = 1 << 30  # of all runs together
-FAILED, PROGRAM = "failed", "program.json"
+FAILED, PROGRAM, SHIPPED, MANIFEST = "failed", "program.json", "shipped", "manifest.json"
 NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.capsule", re.ASCII)
 PROCESS = secrets.token_hex(8)  # this process, for those who ask whether a run was its own
 
@@ -43,12 +44,14 @@ class Surroundings(Struct, frozen=True):
         own: whether it is this very process.
         path: where it looked for modules.
         folder: where it ran.
+        shipped: the folder that has what it had shipped; empty if that was nothing.
 
     """
 
     own: bool
     path: tuple[str, ...]
     folder: str
+    shipped: str = ""
 
 
 def folder_of(run: str) -> Path:
@@ -87,6 +90,35 @@ class Keeper:
         for older in of_task[:-1]:
             os.unlink(older.path)
 
+    def keep_shipped(self, manifest: Manifest, limit: int) -> None:
+        """Keep what the program has shipped, except what takes more than `limit` bytes together with what came before.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        folder = self._folder or self._begin()
+        target, aside = folder / SHIPPED, folder / f".{SHIPPED}"
+        left = limit - _size(target)
+        for item in manifest.items:
+            source, kept = Path(manifest.home, item.place), target / item.place
+            if kept.exists() or (size := _size(source)) > left:
+                continue
+            left -= size
+            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                if source.is_dir():
+                    shutil.copytree(source, aside, symlinks=True)
+                else:
+                    shutil.copy2(source, aside)
+                os.rename(aside, kept)
+            except BaseException:
+                shutil.rmtree(aside, ignore_errors=True)
+                aside.unlink(missing_ok=True)
+                raise
+        target.mkdir(mode=0o700, exist_ok=True)
+        (target / MANIFEST).write_bytes(manifest.dump())
+
     def has(self, name: str) -> bool:
         """Whether a capsule was kept already."""
         return self._folder is not None and (self._folder / f"{name.rpartition('/')[2]}.capsule").exists()
@@ -123,13 +155,20 @@ def _forget_old(where: Path, newest: Path) -> None:
     sized: list[tuple[float, int, Path]] = []
     for folder in where.iterdir():
         with contextlib.suppress(OSError):
-            size = sum(entry.stat().st_size for entry in os.scandir(folder))
+            size = _size(folder)
             sized.append((time.time() if folder == newest else folder.stat().st_mtime, size, folder))
     total = 0
     for place, (_, size, folder) in enumerate(sorted(sized, reverse=True)):
         total += size
         if folder != newest and (place >= KEPT_RUNS or total > KEPT_BYTES):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _size(path: Path) -> int:
+    """Add up the files of a folder, or take that of a file; nothing if there is none."""
+    if path.is_dir():
+        return sum(os.lstat(Path(where, name)).st_size for where, _, names in os.walk(path) for name in names)
+    return path.stat().st_size if path.exists() else 0
 
 
 def list_of(folder: Path) -> list[Kept]:
@@ -198,11 +237,32 @@ def surroundings(run: str) -> Surroundings:
     try:
         _check_owner(str(path))
         about: Any = json.loads(path.read_text())
-        return Surroundings(about["process"] == PROCESS, tuple(map(str, about["path"])), str(about["folder"]))
+        shipped = path.parent / SHIPPED
+        return Surroundings(
+            about["process"] == PROCESS,
+            tuple(map(str, about["path"])),
+            str(about["folder"]),
+            str(shipped) if (shipped / MANIFEST).exists() else "",
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, UsageError):
             raise
         raise InputError(f"{path} is missing or damaged ({error}). Run the job again to have it anew.") from error
+
+
+def shipped_items(folder: str) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """Return what was shipped by a program and is kept in such a folder, and what was shipped and is not.
+
+    Raises:
+        InputError: the list cannot be read.
+
+    """
+    try:
+        items = read_manifest(Path(folder, MANIFEST).read_bytes()).items
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}/{MANIFEST} is missing or damaged ({error}). Run the job again.") from error
+    kept = tuple(item for item in items if Path(folder, item.place).exists())
+    return kept, tuple(item for item in items if item not in kept)
 
 
 def _check_owner(path: str) -> None:

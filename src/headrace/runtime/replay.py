@@ -23,6 +23,7 @@ from headrace.plan.stages import Program, load_program
 from headrace.ports import Bytes, Files, GangMember, PartSource, Phase
 from headrace.runtime.files import SystemFiles
 from headrace.store.capsules import Capsule
+from headrace.store.shipped import Item, find_modules
 
 
 class Nowhere:
@@ -195,12 +196,14 @@ class Replay:
     """One attempt, ready to be run again.
 
     Args:
+        folder: where what was shipped is kept, and `shipped`, what of it is.
         own: whether the run was this very process's, so that classes of `__main__` are here.
 
     """
 
-    def __init__(self, capsule: Capsule, *, own: bool) -> None:
+    def __init__(self, capsule: Capsule, folder: str = "", shipped: Iterable[Item] = (), *, own: bool) -> None:
         self.index = capsule.index
+        self._folder, self._shipped = folder, shipped
         self._capsule, self._own = capsule, own
         self._program: Program | None = None
         self._body: TaskBody | None = None
@@ -213,6 +216,7 @@ class Replay:
 
         """
         index = self.index
+        find_modules(self._folder, self._shipped)  # first: whatever follows may import it
         if not self._own:
             from headrace.runtime.worker_process import install_main  # light to import: most programs never do this
 
@@ -228,7 +232,7 @@ class Replay:
         task = TaskId(StageId(index.stage), index.partition)
         port = ReplayPort(self._capsule)
         attempt, properties = AttemptId(index.attempt), dict(index.properties)
-        self._body = TaskBody(self._program, task, attempt, port, index.number, properties)
+        self._body = TaskBody(self._program, task, attempt, port, index.number, properties, self._folder)
         return self._body.run()
 
     def _function(self, digest: Digest) -> Callable[..., Any]:
