@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 import os
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ import pytest
 import headrace
 from headrace import StorageLevel, testing
 from headrace.context import Context
-from headrace.dataset import Dataset
+from headrace.dataset import Dataset, checkpoints
+from headrace.dataset.costs import OVER
 from headrace.errors import ContextClosed, OutputError, TaskFailed, UsageError
+from headrace.ids import OperatorId
 from tests.dataset.watch import TasksRun
 from tests.real.help import until
 
@@ -268,3 +272,61 @@ def test_a_lineage_that_branches_and_is_long_is_shown_once_and_at_once(here: Con
     text = tip.to_debug_string()
     assert len(text.splitlines()) < 10 * 400
     assert max(map(len, text.splitlines())) < 500
+
+
+def test_what_is_unpersisted_before_it_is_cut_off_is_not(here: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Counted(here)
+    squares = counted.squares
+    squares.local_checkpoint()
+    squares.unpersist()
+    assert squares.sum() == squares.sum()
+    assert not squares.is_locally_checkpointed
+    squares.local_checkpoint()
+    kept = here._session.kept
+
+    def forgotten_at_once(number: OperatorId, partitions: int) -> frozenset[int]:
+        """As another thread may, between a look at what is kept and the cut."""
+        found = kept(number, partitions)
+        if len(found) == partitions:
+            squares.unpersist()
+        return found
+
+    monkeypatch.setattr(here._session, "kept", forgotten_at_once)
+    assert squares.count() == 100
+    assert not squares.is_checkpointed
+    assert squares.collect() == [x * x for x in range(100)]
+
+
+def test_an_interrupt_while_a_checkpoint_is_put_into_place(here: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    squares = Counted(here).squares
+    squares.checkpoint()
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "commit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            squares.count()
+    assert not squares.is_checkpointed
+    assert squares.count() == 100
+    assert squares.is_checkpointed
+    assert squares.sum() == sum(x * x for x in range(100))
+
+
+def test_what_is_kept_again_and_again_leaves_nothing(here: Context) -> None:
+    numbers = here.range(4, num_slices=2)
+    numbers.cache().unpersist()
+    before = len(weakref.finalize._registry)  # type: ignore[attr-defined]
+    for _ in range(20):
+        numbers.cache().unpersist()
+    assert len(weakref.finalize._registry) <= before  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("url", ["inline://", "sim://?workers=3&seed=5&faults=all"])
+def test_costs_of_jobs_that_nobody_asks_about_are_forgotten(url: str) -> None:
+    with headrace.connect(url, checkpoint="auto", progress=False) as ctx:
+        for _ in range(3 * OVER // 2):
+            with contextlib.suppress(TaskFailed):
+                ctx.range(2, num_slices=2).map(lambda x: 1 // x).count()
+        assert len(ctx._engine.checkpoints.costs.stages) <= OVER + 1

@@ -15,6 +15,7 @@ import headrace
 from headrace import StorageLevel
 from headrace.context import Context
 from headrace.loops.jobs import MESSAGE_BLOB_BYTES
+from headrace.observe.story import Story
 from headrace.protocols.messages import CancelAttempts, Run, encode
 from tests.real.help import until
 
@@ -180,3 +181,19 @@ def test_workers_forget_attempts_that_were_called_off_before_they_came() -> None
             worker.received(worker.program_peer, encode(message))
             worker.loop.run()
         assert not worker.orders
+
+
+@pytest.mark.parametrize(
+    "url", ["inline://", *(f"sim://?workers=4&hosts=2&seed={seed}&faults=all" for seed in range(4))]
+)
+def test_the_story_remembers_what_runs_only(url: str) -> None:
+    story = Story(lambda line: None)
+    with headrace.connect(url, progress=False, watchers=[story]) as ctx:
+        for _ in range(6):
+            pairs = ctx.range(40, num_slices=8).key_by(lambda x: x % 5)
+            assert pairs.reduce_by_key(max, 6).count() == 5
+        del pairs
+        gc.collect()
+        ctx.range(1).count()
+        assert len(story._stages) <= 1
+        assert len(story._tasks) <= len(ctx._session.controller.scheduler.attempts)

@@ -172,10 +172,8 @@ class Checkpoints:
             sink: ResultSink
             missing = None
             if mark.folder is None:
-                missing = sorted(
-                    set(range(operator.partitions)) - engine.session.kept(operator.id, operator.partitions)
-                )
-                if not missing:
+                missing = self._missing(operator)
+                if not missing or operator.id not in engine.cached:
                     self._cut(operator, mark, None)
                     return
                 sink = ValueSink(UserFunction(helpers.count, "local_checkpoint", operator.site))
@@ -242,7 +240,7 @@ class Checkpoints:
                 files = engine.session.files
                 commit(files, mark.folder, f"{mark.folder}/{ASIDE}", handle, names, mine=True)
                 self._cut(operator, mark, _splits(files, mark.folder, names))
-            elif len(engine.session.kept(operator.id, operator.partitions)) == operator.partitions:
+            elif operator.id not in engine.cached or not self._missing(operator):
                 self._cut(operator, mark, None)
             else:
                 raise WorldError("workers were lost meanwhile. It is tried again after the next action.")
@@ -251,6 +249,10 @@ class Checkpoints:
         except (HeadraceError, OSError) as error:
             mark.tries = TRIES
             self._try_again(operator, mark, error)
+        except BaseException:  # Ctrl-C in the thread that looks after it: the next action begins anew
+            mark.state = "marked"
+            self._marked.add(operator)
+            raise
 
     def _try_again(self, operator: Operator, mark: _Mark, error: Exception) -> None:
         if mark.tries < TRIES:
@@ -265,9 +267,15 @@ class Checkpoints:
             stacklevel=2,
         )
 
+    def _missing(self, operator: Operator) -> list[int]:
+        return sorted(set(range(operator.partitions)) - self._engine.session.kept(operator.id, operator.partitions))
+
     def _cut(self, operator: Operator, mark: _Mark, splits: tuple[tuple[Split, ...], ...] | None) -> None:
         engine = self._engine
         with engine.lock:
+            if splits is None and operator.id not in engine.cached:  # unpersisted meanwhile: what was said last counts
+                del self._marks[operator]
+                return
             become(operator, Kept() if splits is None else ReadFiles(splits, Frames()), ())
             mark.state = "done"
             with contextlib.suppress(ContextClosed):

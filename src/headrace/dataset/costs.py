@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from typing import Any
 
 from headrace.ids import StageId
@@ -10,6 +11,9 @@ from headrace.loops.jobs import JobHandle
 from headrace.plan.cutting import Cost
 from headrace.plan.operators import Operator
 from headrace.protocols import claims
+from headrace.protocols import schedule_words as words
+
+OVER = 100  # stages that are over and remembered: jobs are asked about soon after they end
 
 
 class Costs:
@@ -17,6 +21,7 @@ class Costs:
 
     def __init__(self) -> None:
         self.stages: dict[StageId, Cost] = {}
+        self._over: deque[StageId] = deque()
         self.results: weakref.WeakKeyDictionary[Operator, int] = weakref.WeakKeyDictionary()
 
     def __call__(self, machine: str, event: Any, effects: list[Any]) -> None:
@@ -26,6 +31,10 @@ class Costs:
                 cost = self.stages.setdefault(effect.task.stage, Cost())
                 cost.ns += effect.ran_ns
                 cost.written_bytes += effect.output.written_bytes
+            elif isinstance(effect, words.EndStage):
+                self._over.append(effect.stage)
+                if len(self._over) > OVER:
+                    self.stages.pop(self._over.popleft(), None)
 
     def computed(self, handle: JobHandle) -> None:
         """A job has ended: what its result stage cost is what computing the dataset did."""
@@ -33,7 +42,3 @@ class Costs:
         result = self.stages.pop(handle.request.stages[-1].spec.id, None)
         if result is not None:
             self.results[tip] = max(self.results.get(tip, 0), result.ns)
-
-    def forget(self, stage: StageId) -> None:
-        """A shuffle is no more."""
-        self.stages.pop(stage, None)

@@ -63,6 +63,7 @@ class Engine:
         self._operators, self._stages, self._jobs = count(1), count(1), count(1)
         self._blocks, self._accumulator_numbers = count(1), count(1)
         self.cached: dict[OperatorId, StorageLevel] = {}
+        self._watched: weakref.WeakSet[Operator] = weakref.WeakSet()  # that have ever been kept
         self.known = Known()
         self._main: dict[str, type] = {}
         self._main_digest: Digest | None = None
@@ -143,7 +144,9 @@ class Engine:
             with self.lock:
                 self.cached[operator.id] = level
                 self.replan(operator)
-            weakref.finalize(operator, _forget_kept, weakref.ref(self), self.session, operator.id).atexit = False
+            if operator not in self._watched:
+                self._watched.add(operator)
+                weakref.finalize(operator, _forget_kept, weakref.ref(self), self.session, operator.id).atexit = False
 
     def unkeep(self, operator: Operator) -> None:
         """Have a dataset forgotten.
@@ -152,16 +155,17 @@ class Engine:
             UsageError: nothing else is known of it any more.
 
         """
-        if isinstance(operator.body, Kept):
-            raise UsageError(
-                "this dataset was cut off from what it was made of by local_checkpoint(), so what workers keep is all there "
-                "is. Let go of the dataset to have it forgotten."
-            )
-        if operator.id in self.cached:
-            with self.lock:
-                del self.cached[operator.id]
-                self.replan(operator)
-            self.session.uncache(operator.id)
+        with self.lock:
+            if isinstance(operator.body, Kept):
+                raise UsageError(
+                    "this dataset was cut off from what it was made of by local_checkpoint(), so what workers keep is all "
+                    "there is. Let go of the dataset to have it forgotten."
+                )
+            if operator.id not in self.cached:
+                return
+            del self.cached[operator.id]
+            self.replan(operator)
+        self.session.uncache(operator.id)
 
     def replan(self, operator: Operator) -> None:
         """Have stages that the controller has be run as they are planned now; an operator in them has changed."""
@@ -461,7 +465,6 @@ def _forget_stage(engine: weakref.ref[Engine], session: Session, stage: StageId)
     found = engine()
     if found is not None:
         found.known.forget(stage)
-        found.checkpoints.costs.forget(stage)
     session.release(stage)
 
 

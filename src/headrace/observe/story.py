@@ -125,6 +125,12 @@ class Story:
                 self.line(
                     "job failed", job=job, name=self._jobs.pop(job, ""), kind=kind, why=why, history=list(history)
                 )
+            case words.Settle(attempt=attempt):
+                self._tasks.pop(attempt, None)
+            case words.EndStage(stage=stage):
+                self._stages.pop(stage, None)
+                for lost in [attempt for attempt, task in self._tasks.items() if task.stage == stage]:
+                    del self._tasks[lost]
             case words.Stalled(silent_ns=silent, waits=waits):
                 self.line("stalled", silent=silent / 1e9, waits=list(waits))
             case words.KillWorker(worker=worker, because=why):

@@ -221,7 +221,8 @@ class Lineage:
 
     def finished(self) -> frozenset[StageId]:
         """Return the shuffles that are complete."""
-        return frozenset(stage.spec.id for stage in self._stages.values() if stage.spec.is_map and stage.complete)
+        stages = list(self._stages.values())  # asked from other threads, too
+        return frozenset(stage.spec.id for stage in stages if stage.spec.is_map and stage.complete)
 
     def is_wanted(self, task: TaskId) -> bool:
         """Whether somebody waits for a partition."""
