@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -163,3 +164,65 @@ def test_what_arrives_otherwise_than_it_was_sent_is_not_used(tmp_path: Path) -> 
             ctx.range(1).map(lambda x: read("a.txt")).collect()
         block.write_text("whole")
         assert ctx.range(1).map(lambda x: read("a.txt")).collect() == ["whole"]
+
+
+@pytest.mark.parametrize("url", ["inline://", "local://?workers=2&hosts=2"])
+def test_what_may_be_run_can_be_run_in_tasks(url: str, tmp_path: Path) -> None:
+    """As `pipe` needs it: a script, by itself, in a folder or in an archive; and what is no program is none."""
+    (tmp_path / "tree").mkdir()
+    for name in ("twice.sh", "tree/twice.sh"):
+        (tmp_path / name).write_text('#!/bin/sh\nwhile read line; do echo "$line$line"; done\n')
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "text.txt").write_text("x")
+    with headrace.connect(url, progress=False) as ctx:
+        for name in ("twice.sh", "text.txt"):
+            ctx.add_file(tmp_path / name)
+        ctx.add_file(tmp_path / "tree", recursive=True)
+
+        def run(name: str) -> str:
+            path = headrace.files.get(name)
+            return subprocess.run([path], input="ab\n", capture_output=True, text=True, check=True).stdout.strip()
+
+        assert ctx.parallelize(["twice.sh", "tree/twice.sh"], 2).map(run).collect() == ["abab", "abab"]
+        assert ctx.range(1).map(lambda x: os.access(headrace.files.get("text.txt"), os.X_OK)).collect() == [False]
+
+
+def test_another_context_ships_other_code_of_the_same_name(tmp_path: Path) -> None:
+    for said in ("first", "second"):
+        (tmp_path / "hr_said.py").write_text(f"WORD = {said!r} * 1")
+        with headrace.connect("inline://", progress=False) as ctx:
+            ctx.add_module(tmp_path / "hr_said.py")
+
+            def word(x: int) -> str:
+                import hr_said  # type: ignore[import-not-found]
+
+                return str(hr_said.WORD)
+
+            assert ctx.range(1).map(word).collect() == [said]
+            assert word(0) == said
+
+
+def test_a_folder_whose_links_lead_back_is_refused_and_others_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "round" / "in").mkdir(parents=True)
+    for name in "ab":
+        (tmp_path / "round" / "in" / name).symlink_to(tmp_path / "round")
+    (tmp_path / "twice" / "one").mkdir(parents=True)
+    (tmp_path / "twice" / "one" / "leaf").write_text("leaf")
+    (tmp_path / "twice" / "two").symlink_to("one")
+    os.mkfifo(tmp_path / "pipe")
+    with headrace.connect("local://?workers=2&hosts=2", progress=False) as ctx:
+        with pytest.raises(InputError, match=r"round/in/a cannot be shipped: this link leads back to where it lies"):
+            ctx.add_file(tmp_path / "round", recursive=True)
+        ctx.add_file(tmp_path / "twice", recursive=True)
+        assert ctx.range(1).map(lambda x: read("twice/two/leaf")).collect() == ["leaf"]
+        with pytest.raises(InputError, match="neither a file nor a folder"):
+            ctx.add_file(tmp_path / "pipe")
+        for wrong in (5, b"a.zip", ""):
+            with pytest.raises(UsageError, match="needs a path"):
+                ctx.add_archive(wrong)  # type: ignore[arg-type]
+        (tmp_path / "broken.zip").write_text("no zip")
+        with pytest.raises(InputError, match="cannot be unpacked"):
+            ctx.add_archive(tmp_path / "broken.zip")
+        home = Path(ctx.files.get_root_directory()).parents[1]
+        until(lambda: len(list(home.glob("shipped-*"))) == 1, "of what was refused nothing stays in the store")
+        assert os.listdir(home / "shipped" / "aside") == []

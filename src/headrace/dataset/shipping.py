@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -11,12 +12,13 @@ from itertools import count
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from headrace.errors import InputError, UsageError
+from headrace.errors import DiskFull, InputError, UsageError
 from headrace.execute.shipped import ShippedFiles
 from headrace.ids import Digest
 from headrace.loops.session import Session
 from headrace.plan.functions import digest_of
 from headrace.plan.hashing import short
+from headrace.runtime.files import full_disk
 from headrace.store.shipped import PIECE, Item, Kind, Manifest, digest_of_file, find_modules, pack_folder, put_in_place
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -53,15 +55,13 @@ class Shipped:
             payload = f"{self.folder}/aside/{number}"
             os.makedirs(f"{self.folder}/aside", mode=0o700, exist_ok=True)
             try:
-                if os.path.isdir(path):
-                    pack_folder(path, payload)
-                else:
-                    shutil.copyfile(path, payload)
-            except OSError as error:
-                raise InputError(
-                    f"{path} cannot be shipped: {error.strerror or error}. Give a file that can be read."
-                ) from error
-            item = Item(name, kind, digest_of_file(payload), os.path.getsize(payload), f"shipped-{number}", unpacked)
+                _pack(path, payload)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(payload)
+                raise
+            size, runs = os.path.getsize(payload), bool(os.stat(path).st_mode & 0o100)
+            item = Item(name, kind, digest_of_file(payload), size, f"shipped-{number}", unpacked, runs and not unpacked)
             before = self._items.get(item.place)
             if before is not None:
                 os.unlink(payload)
@@ -72,9 +72,18 @@ class Shipped:
                     )
                 return
             config = self._session.config
-            if config.hosts > 1 and config.scheme != "sim":
-                self._session.provide(item.block, _pieces(payload))
-            put_in_place(item, payload, self.folder, config.data.unpack_bytes)
+            apart = config.hosts > 1 and config.scheme != "sim"
+            try:
+                if apart:
+                    self._session.provide(item.block, _pieces(payload))
+                with full_disk(self.folder):
+                    put_in_place(item, payload, self.folder, config.data.unpack_bytes)
+            except BaseException:
+                if apart:
+                    self._session.withdraw(item.block)
+                raise
+            if kind in ("module", "package"):
+                _forget_closed()
             self._items[item.place] = item
             find_modules(self.folder, [item])
             items = tuple(self._items.values())
@@ -85,7 +94,41 @@ class Shipped:
     def close(self) -> None:
         """Nothing of it is to be imported any more."""
         if self._items:
+            _closed.add(self.folder)
             sys.path[:] = [path for path in sys.path if not str(path).startswith(f"{self.folder}/")]
+
+
+_closed: set[str] = set()  # folders of contexts that have ended
+
+
+def _forget_closed() -> None:
+    """Forget modules that ended contexts had shipped: what has their names now may be other code."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if isinstance(file, str) and any(file.startswith(f"{folder}/") for folder in _closed):
+            del sys.modules[name]
+
+
+def _pack(path: str, payload: str) -> None:
+    """Make one file of what is to be shipped.
+
+    Raises:
+        InputError: it cannot be read.
+        DiskFull: for lack of space.
+
+    """
+    try:
+        with full_disk(payload):
+            if os.path.isdir(path):
+                pack_folder(path, payload)
+            else:
+                shutil.copyfile(path, payload)
+    except DiskFull:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or path} cannot be shipped: {error.strerror or error}. Give files that can be read."
+        ) from error
 
 
 def _pieces(path: str) -> Iterator[bytes]:
@@ -94,14 +137,20 @@ def _pieces(path: str) -> Iterator[bytes]:
             yield piece
 
 
-def _local(path: Any, method: str) -> str:
-    """Take the path of something to ship."""
+def _text(path: Any, method: str) -> str:
+    """Take a path."""
     try:
         text = os.fspath(path)
     except TypeError:
         text = b""
     if not isinstance(text, str) or not text:
         raise UsageError(f"{method} needs a path, not {short(path)}.")
+    return text
+
+
+def _local(path: Any, method: str) -> str:
+    """Take the path of something to ship."""
+    text = _text(path, method)
     parts = urlsplit(text)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         text = unquote(parts.path)
@@ -109,6 +158,8 @@ def _local(path: Any, method: str) -> str:
         raise UsageError(f"{method} ships files of this machine, and cannot fetch {text!r}. Download it first.")
     if not os.path.exists(text):
         raise InputError(f"{text} cannot be shipped: there is no such file.")
+    if not os.path.isfile(text) and not os.path.isdir(text):
+        raise InputError(f"{text} cannot be shipped: it is neither a file nor a folder.")
     return os.path.abspath(text)
 
 
@@ -215,7 +266,7 @@ class Shipping:
         ['mill']
 
         """
-        text = os.fspath(path)
+        text = _text(path, "add_archive")
         where, hash_, alias = text.rpartition("#") if "#" in text and not os.path.exists(text) else (text, "", "")
         found = _local(where, "add_archive")
         name = alias if hash_ else os.path.basename(found)

@@ -98,7 +98,7 @@ class Keeper:
 
         """
         folder = self._folder or self._begin()
-        target, aside = folder / SHIPPED, folder / f".{SHIPPED}"
+        target, aside = folder / SHIPPED, folder / f".{SHIPPED}-{secrets.token_hex(4)}"  # several jobs may fail at once
         left = limit - _size(target)
         for item in manifest.items:
             source, kept = Path(manifest.home, item.place), target / item.place

@@ -11,6 +11,7 @@ The program's own folder serves all workers that share its machine; a virtual ho
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import importlib
@@ -39,6 +40,7 @@ class Item(Struct, frozen=True):
         kind: "folder" is a folder of files, "package" one to import from; both travel as a tar archive, which "archive" is
             by itself.  "wheel" in the name of a module that is an archive is unpacked, too.
         block: what it is called in the program's store.
+        executable: whether it is a file that its owner may run.
 
     """
 
@@ -48,6 +50,7 @@ class Item(Struct, frozen=True):
     size: int
     block: str
     unpacked: bool = False
+    executable: bool = False
 
     @property
     def place(self) -> str:
@@ -90,6 +93,7 @@ def put_in_place(item: Item, payload: str, folder: str, unpack_bytes: int) -> No
     path = f"{folder}/{item.place}"
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     if not item.unpacked:
+        os.chmod(payload, 0o700 if item.executable else 0o600)
         os.rename(payload, path)
         return
     aside = f"{payload}.unpacked"
@@ -112,10 +116,19 @@ def digest_of_file(path: str) -> str:
 
 
 def pack_folder(source: str, target: str) -> None:
-    """Pack a folder into a tar archive that is the same for the same content."""
+    """Pack a folder into a tar archive that is the same for the same content.
+
+    Raises:
+        OSError: it cannot be read, or a link in it leads back to a folder that the link lies in.
+
+    """
     with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
         for where, folders, names in os.walk(source, followlinks=True):
             folders[:] = sorted(name for name in folders if name != "__pycache__")
+            here = f"{os.path.realpath(where)}/"
+            for name in folders:
+                if here.startswith(f"{os.path.realpath(os.path.join(where, name))}/"):
+                    raise OSError(errno.ELOOP, "this link leads back to where it lies", os.path.join(where, name))
             for name in sorted((*folders, *names)):
                 path = os.path.join(where, name)
                 info = tar.gettarinfo(path, os.path.relpath(path, source))
