@@ -8,6 +8,7 @@ What is left was raised by our own loops, whose frames tell which operator they 
 from __future__ import annotations
 
 import functools
+import io
 import traceback
 import types
 from collections.abc import Iterator, Sequence
@@ -16,19 +17,21 @@ from typing import Any
 from msgspec import Struct
 
 from headrace.errors import HeadraceError, ProgramError
-from headrace.execute.chunks import dumps
+from headrace.execute.chunks import DataPickler
 from headrace.execute.combine import key_of
 from headrace.execute.flow import Flow, StoppedEarly, step_of
 from headrace.execute.hints import hint
 from headrace.execute.scatter import write_shuffle
-from headrace.plan.functions import Site, UserFunction, in_engine
-from headrace.plan.hashing import short
+from headrace.plan.functions import PROTOCOL, Site, UserFunction, in_engine
+from headrace.plan.hashing import class_name, printable, short
 from headrace.plan.operators import PerRecord
 from headrace.plan.stages import Node, Program, ShuffleSink, ValueSink
 
 SAMPLE = 200  # characters of a record in a message
 SUMMARY = 4000  # characters of what an exception says of itself
 GROUP = 5  # exceptions of a group that are told
+FRAMES = 25  # of a traceback that are told, of each of its ends
+PICKLED = 1 << 20  # bytes of an exception that travel
 CHAIN = 10  # exceptions that led to each other that are told, the latest
 PAIRWISE = {"keys", "values", "map_values", "flat_map_values"}
 BORROWED = {"heapq", "json", "codecs", "encodings"}  # library code that our loops call: its frames are ours where we do
@@ -67,7 +70,7 @@ class Blame(Struct, frozen=True):
             lines.append(f"in {self.operator} ({self.site}{code})")
         if self.record is not None:
             lines.append(f"given {self.record}")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
 
 def blame(error: BaseException, program: Program | None, flows: Sequence[Flow]) -> Blame:
@@ -76,7 +79,7 @@ def blame(error: BaseException, program: Program | None, flows: Sequence[Flow]) 
         return _blame(error, program, flows)
     except BaseException as another:  # the exception's own methods, or those of the record, may do anything
         return Blame(
-            f"{type(error).__name__}, of which no more can be told: asked for it, there was {type(another).__name__}",
+            f"{class_name(error)}, of which no more can be told: asked for it, there was {class_name(another)}",
             *("", None, None, None, None),
         )
 
@@ -104,12 +107,12 @@ def _blame(error: BaseException, program: Program | None, flows: Sequence[Flow])
                 record = short(value, SAMPLE)
                 break
     frames = user_frames(error)
-    return Blame(summary, frames, operator, site, record, _pickled(error), hint(error, operator, frames))
+    return Blame(printable(summary), frames, operator, site, record, _pickled(error), hint(error, operator, frames))
 
 
 def _summary(error: BaseException) -> str:
     if isinstance(error, HeadraceError):
-        return str(error)  # ours says all there is to say
+        return str.__str__(str(error))  # ours says all there is to say
     lines = traceback.format_exception_only(error)
     text = "".join(lines[-1:]).strip() if not isinstance(error, SyntaxError) else "".join(lines).strip()
     if len(text) > SUMMARY:
@@ -130,6 +133,9 @@ def user_frames(error: BaseException) -> str:
             ours = is_ours(frame) or (ours and _package(frame) in BORROWED)
             if not ours:
                 frames.append(summary)
+        if (more := len(frames) - 2 * FRAMES) > 0:  # of a recursion without end, the two ends tell all
+            gap = traceback.FrameSummary(f"{more:,} frames between", None, "...", lookup_line=False, line="")
+            frames[FRAMES:-FRAMES] = [gap]
         if frames or (told and raised is error):
             told.append(
                 "".join(traceback.format_list(frames)) + (f"{_summary(raised)}\n" if raised is not error else "")
@@ -158,11 +164,21 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _pickled(error: BaseException) -> bytes | None:
+    sink = _Sink()
     try:
-        data = dumps(error)
-        return data if len(data) < 1 << 20 else None
+        DataPickler(sink, PROTOCOL).dump(error)
     except BaseException:  # a user's __reduce__ may do anything
         return None
+    return sink.getvalue()
+
+
+class _Sink(io.BytesIO):
+    """Takes what may travel, and refuses more as soon as it comes: exceptions may hold whole datasets."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > PICKLED:
+            raise OverflowError
+        return super().write(data)
 
 
 # By frame.

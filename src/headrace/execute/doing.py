@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from headrace.execute.blame import SAMPLE, is_ours, owners_of, shown_arguments
 from headrace.execute.flow import Flow
-from headrace.plan.hashing import short
+from headrace.plan.hashing import class_name, printable, short
 from headrace.plan.stages import Program
 
 
@@ -23,9 +23,9 @@ def doing(thread: int, outermost: types.CodeType, program: Program | None, flows
 
     """
     try:
-        return _doing(thread, outermost, program, flows)
+        return printable(_doing(thread, outermost, program, flows))
     except BaseException as error:  # a record's own methods may do anything
-        return f"what it does cannot be told: asked for it, there was {type(error).__name__}"
+        return f"what it does cannot be told: asked for it, there was {class_name(error)}"
 
 
 def _doing(thread: int, outermost: types.CodeType, program: Program | None, flows: Sequence[Flow]) -> str:

@@ -7,6 +7,7 @@ is bounded in bytes and in time.
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
@@ -165,7 +166,7 @@ def _whole(files: Files, path: str, add: Add) -> FileRead:
     """Copy one of the run's own files: a checkpoint that lies with it."""
     file = files.open(path)
     try:
-        return FileRead(path, file.modified_ns, add(read_range(file, 0, file.size, PIECE)))
+        return FileRead(os.fsencode(path), file.modified_ns, add(read_range(file, 0, file.size, PIECE)))
     finally:
         file.close()
 

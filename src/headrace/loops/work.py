@@ -419,7 +419,10 @@ class WorkerLoop:
             if self.ports.in_program and issubclass(kind, KeyboardInterrupt):
                 interrupt = cast("KeyboardInterrupt", error)
             found = blame(error, program, body.flows if body is not None else ())
-            saved = self._save(order, attempt, port, found) if may_be_replayed(kind) else NOT_TO_BLAME
+            if interrupt is not None or issubclass(kind, WorldError):
+                saved = INTERRUPTED if interrupt is not None else NOT_TO_BLAME
+            else:
+                saved = self._save(order, attempt, port, found)
             report = self._report(order, attempt, port, "failed", began, error=found, saved=saved)
         finally:
             port.close()
@@ -548,11 +551,7 @@ class WorkerLoop:
 
 
 NOT_TO_BLAME = Saved(why="its functions were not to blame. Do what is said of the disk, and run the job again")
-
-
-def may_be_replayed(kind: type[BaseException]) -> bool:
-    """Whether an attempt that failed so would fail again by itself: nobody interrupted it, and the world was sound."""
-    return not issubclass(kind, KeyboardInterrupt | WorldError)
+INTERRUPTED = Saved(why="it was interrupted. Run the job again")
 
 
 def dump_blame(found: Blame, saved: Saved | None = None) -> bytes:

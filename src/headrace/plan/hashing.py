@@ -203,12 +203,51 @@ def _hashable(key: Any) -> bool:
 
 
 def short(value: Any, limit: int = 120) -> str:
-    """Show a value in a message: never long, never raising."""
+    """Show a value in a message: never long, never raising, and of what is large only the beginning is looked at.
+
+    >>> short([list(range(10**6))] * 10, 20)
+    '[[0, 1, 2, 3, 4, ...'
+    """
     try:
-        text = repr(value)
-    except Exception as error:  # a user's __repr__ may do anything
-        text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+        text = str.__str__(_beginning(value, limit))
+    except (Exception, SystemExit) as error:  # a user's __repr__ may do anything
+        text = f"<{class_name(value)} whose repr raises {class_name(error)}>"
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+_BRACKETS: dict[type, str] = {list: "[]", tuple: "()", set: "{}", dict: "{}"}
+
+
+def _beginning(value: Any, limit: int) -> str:
+    """Return a value's `repr`, or more than `limit` characters of its beginning."""
+    kind = type(value)
+    if kind in (str, bytes, bytearray):
+        return repr(value[: limit + 1])
+    if kind not in _BRACKETS or not value:
+        return repr(value)
+    parts, left = [], limit
+    for item in value.items() if kind is dict else value:
+        part = ": ".join(_beginning(inner, left) for inner in (item if kind is dict else (item,)))
+        parts.append(part)
+        left -= len(part) + 2
+        if left < 0:
+            break
+    return f"{_BRACKETS[kind][0]}{', '.join(parts)}{',' * (kind is tuple and len(value) == 1)}{_BRACKETS[kind][1]}"
+
+
+def class_name(value: object) -> str:
+    """Return the name of a value's class, without asking either: they may be a user's."""
+    name: str = type.__dict__["__name__"].__get__(type(value))
+    return name
+
+
+def printable(text: str) -> str:
+    r"""Return a text as it can be written anywhere: names of files need not be text, nor what was read from them.
+
+    >>> printable("caf\xe9 \udcff") == "caf\xe9 \\udcff"
+    True
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def one_nan(key: Any) -> Any:

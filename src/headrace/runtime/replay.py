@@ -69,7 +69,8 @@ class SavedFiles(SystemFiles):
     """Files of the machine, and those that the capsule has."""
 
     def __init__(self, capsule: Capsule) -> None:
-        self._saved = {one.path: SavedFile(capsule.bytes_at(one.place), one.modified_ns) for one in capsule.index.files}
+        files = {os.fsdecode(one.path): one for one in capsule.index.files}
+        self._saved = {path: SavedFile(capsule.bytes_at(one.place), one.modified_ns) for path, one in files.items()}
 
     def open(self, path: str) -> Any:
         """Open an existing file."""

@@ -42,9 +42,9 @@ class CacheAsked(Struct, frozen=True):
 
 
 class FileRead(Struct, frozen=True):
-    """A file of the run's own, and when it was written."""
+    """A file of the run's own, its path as the system has it, and when it was written."""
 
-    path: str
+    path: bytes
     modified_ns: int
     place: Place
 
