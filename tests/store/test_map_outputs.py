@@ -15,7 +15,11 @@ from hypothesis import strategies as st
 from headrace.execute.chunks import Corrupt, frame, split_frames
 from headrace.runtime.files import SystemFiles
 from headrace.store.mapoutput import (
+    BLOCK_BYTES,
+    BLOCK_PARTS,
+    HEAD,
     OPEN_MAX,
+    TAIL,
     Broken,
     MapOutputFiles,
     MapOutputReader,
@@ -115,6 +119,30 @@ def test_any_changed_byte_is_noticed(tmp_path: Path, ending: str) -> None:
                 values(path)
     file.write_bytes(sound)
     assert values(path) == EXPECTED
+
+
+def test_a_part_of_very_many_is_read_without_the_index_of_the_others(tmp_path: Path) -> None:
+    """A worker with little memory reads a few partitions of a shuffle to many; what is damaged elsewhere is no matter."""
+    number = 3 * BLOCK_PARTS + 5
+    path = write(tmp_path, [[b"%d" % part] for part in range(number)])
+    file = Path(f"{path}.index")
+    sound = bytearray(file.read_bytes())
+    damaged = sound.copy()
+    damaged[HEAD.size + TAIL.size + BLOCK_BYTES] ^= 1
+    swapped = sound.copy()
+    first = HEAD.size + TAIL.size
+    swapped[first : first + BLOCK_BYTES] = sound[first + BLOCK_BYTES : first + 2 * BLOCK_BYTES]
+    for index, bad in ((sound, -1), (damaged, 1), (swapped, 0)):
+        file.write_bytes(index)
+        reader = MapOutputReader(FILES)
+        for part in (number - 1, *range(number)):
+            if part // BLOCK_PARTS == bad:
+                with pytest.raises(Broken, match="checksum"):
+                    reader.part(path, part)
+            else:
+                assert read(reader, path, part) == b"%d" % part
+        assert sum(len(block.entries) for _, block in reader._open.values()) < BLOCK_BYTES
+        reader.close()
 
 
 @pytest.mark.parametrize("ending", ["data", "index"])

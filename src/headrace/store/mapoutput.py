@@ -1,7 +1,8 @@
 """A map task's output: one data file, whatever the number of reducers, and one index.
 
-The index has, for each reduce partition, where its part lies in the data file, how long it is and how many records it has.
-The data file is put in place before the index, so an index promises that the data are there.
+The index has, for each reduce partition, where its part lies in the data file, how long it is and how many records it has;
+in blocks with a checksum each, so that a reader of few parts of many reads and holds little of it.  The data file is put in
+place before the index, so an index promises that the data are there.
 
 Source: Spark's sort-based shuffle, for the two files; the format is ours.
 """
@@ -20,9 +21,12 @@ from headrace.ports import Bytes, Files, ReadFile, WriteFile
 HEAD = struct.Struct("<4sI")
 ENTRY = struct.Struct("<QQQ")
 TAIL = struct.Struct("<I")
-MAGIC = b"hri1"
+MAGIC = b"hri2"
 OPEN_MAX = 128
-RUN_PARTS = 64  # neighbours of a tiny part that are read with it, for whoever reads the next partitions
+BLOCK_PARTS = (
+    64  # in a block of the index; neighbours of a tiny part in it are read with it, for whoever reads the next
+)
+BLOCK_BYTES = BLOCK_PARTS * ENTRY.size + TAIL.size
 RUN_BYTES = 64 << 10  # and no more than so much of one file,
 RUNS_BYTES = 8 << 20  # or of all
 
@@ -60,11 +64,14 @@ class MapOutputFiles:
         """Write the index; return the bytes of data."""
         assert len(self._parts) == self._partitions, "every reduce partition has a part, if only an empty one"
         self._data.close()
-        entries = b"".join(ENTRY.pack(part.offset, part.length, part.records) for part in self._parts)
-        body = HEAD.pack(MAGIC, len(self._parts)) + entries
+        head = HEAD.pack(MAGIC, len(self._parts))
         index = self._files.create(f"{self.path}.index")
         try:
-            index.write(body + TAIL.pack(crc32(body)))
+            index.write(head + TAIL.pack(crc32(head)))
+            for first in range(0, len(self._parts), BLOCK_PARTS):
+                some = self._parts[first : first + BLOCK_PARTS]
+                block = b"".join(ENTRY.pack(part.offset, part.length, part.records) for part in some)
+                index.write(block + TAIL.pack(crc32(block, first)))
         finally:
             index.close()
         return self._at
@@ -106,6 +113,22 @@ class Run(Struct, frozen=True):
         return self.data[self.bounds[at] : self.bounds[at + 1]] if 0 <= at < len(self.bounds) - 1 else None
 
 
+class Block(Struct, frozen=True):
+    """A block of an index.
+
+    Attributes:
+        first: the reduce partition of its first entry.
+
+    """
+
+    first: int
+    entries: bytes
+
+    def has(self, number: int) -> bool:
+        """Whether a part is in it."""
+        return 0 <= number - self.first < len(self.entries) // ENTRY.size
+
+
 class MapOutputReader:
     """Reads parts of map outputs; keeps the files that were used last open, and what was read beside tiny parts.
 
@@ -114,7 +137,7 @@ class MapOutputReader:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._open: OrderedDict[str, tuple[ReadFile, bytes]] = OrderedDict()
+        self._open: OrderedDict[str, tuple[ReadFile, Block]] = OrderedDict()
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._runs_bytes = 0
 
@@ -139,10 +162,9 @@ class MapOutputReader:
                 return iter((found,) if found else ())
         return read_range(data, part.offset, part.length, piece)
 
-    def _run(self, data: ReadFile, entries: bytes, part: Part, number: int) -> Run:
+    def _run(self, data: ReadFile, block: Block, part: Part, number: int) -> Run:
         bounds = [0]
-        window = entries[number * ENTRY.size : (number + RUN_PARTS) * ENTRY.size]
-        for offset, length, _ in ENTRY.iter_unpack(window):
+        for offset, length, _ in ENTRY.iter_unpack(block.entries[(number - block.first) * ENTRY.size :]):
             stop = offset + length - part.offset
             if offset != part.offset + bounds[-1] or stop > RUN_BYTES or part.offset + stop > data.size:
                 break
@@ -171,35 +193,21 @@ class MapOutputReader:
         """
         found = self._open.get(path)
         if found is None:
-            found = self._open[path] = self._load(path)
+            block = _read_block(self._files, path, number)
+            found = self._open[path] = self._files.open(f"{path}.data"), block
             if len(self._open) > OPEN_MAX:
                 _, (oldest, _) = self._open.popitem(last=False)
                 oldest.close()
-        else:
-            self._open.move_to_end(path)
-        data, entries = found
-        if not 0 <= number < len(entries) // ENTRY.size:
-            raise Broken(f"the index has no part {number}")
-        part = Part(*ENTRY.unpack_from(entries, number * ENTRY.size))
+        elif not found[1].has(number):
+            found = self._open[path] = found[0], _read_block(self._files, path, number)
+        self._open.move_to_end(path)
+        data, block = found
+        part = Part(*ENTRY.unpack_from(block.entries, (number - block.first) * ENTRY.size))
         if part.offset + part.length > data.size:
             raise Broken(
                 f"the data file has {data.size:,} bytes, and part {number} ends at {part.offset + part.length:,}"
             )
         return data, part
-
-    def _load(self, path: str) -> tuple[ReadFile, bytes]:
-        index = self._files.open(f"{path}.index")
-        try:
-            raw = index.pread(0, index.size)
-        finally:
-            index.close()
-        if len(raw) < HEAD.size + TAIL.size or TAIL.unpack(raw[-TAIL.size :])[0] != crc32(raw[: -TAIL.size]):
-            raise Broken("the index has a wrong checksum")
-        magic, count = HEAD.unpack_from(raw)
-        entries = raw[HEAD.size : -TAIL.size]
-        if magic != MAGIC or len(entries) != count * ENTRY.size:
-            raise Broken("the index is not one of ours")
-        return self._files.open(f"{path}.data"), entries
 
     def forget(self, prefix: str) -> None:
         """Close what lies under a folder that is about to go."""
@@ -211,6 +219,29 @@ class MapOutputReader:
     def close(self) -> None:
         """Close everything."""
         self.forget("")
+
+
+def _read_block(files: Files, path: str, number: int) -> Block:
+    """Read the block of an index that has a part's entry."""
+    index = files.open(f"{path}.index")
+    try:
+        head = index.pread(0, HEAD.size + TAIL.size)
+        if len(head) < HEAD.size + TAIL.size or TAIL.unpack(head[HEAD.size :])[0] != crc32(head[: HEAD.size]):
+            raise Broken("the index has a wrong checksum")
+        magic, count = HEAD.unpack_from(head)
+        if magic != MAGIC:
+            raise Broken("the index is not one of ours")
+        if not 0 <= number < count:
+            raise Broken(f"the index has no part {number}")
+        first = number - number % BLOCK_PARTS
+        length = min(BLOCK_PARTS, count - first) * ENTRY.size
+        raw = index.pread(len(head) + first // BLOCK_PARTS * BLOCK_BYTES, length + TAIL.size)
+    finally:
+        index.close()
+    block = raw[:length]
+    if len(raw) < length + TAIL.size or TAIL.unpack(raw[length:])[0] != crc32(block, first):
+        raise Broken("the index has a wrong checksum")
+    return Block(first, block)
 
 
 def _held_bytes(run: Run) -> int:
