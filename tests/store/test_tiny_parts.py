@@ -65,15 +65,16 @@ def test_files_are_not_opened_for_every_part(tmp_path: Path) -> None:
     reader.close()
 
 
-def test_what_is_held_is_little_and_forgotten_with_its_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", [RUNS_BYTES, RUNS_BYTES // 4, 1 << 40])
+def test_what_is_held_is_little_and_forgotten_with_its_folder(tmp_path: Path, room: int) -> None:
     files = SystemFiles()
     part = b"x" * (RUN_BYTES // 4)
     paths = [write(files, tmp_path / f"m{m}", [part] * 4) for m in range(2 * RUNS_BYTES // RUN_BYTES)]
-    reader = MapOutputReader(files)
+    reader, most = MapOutputReader(files, room), min(room, RUNS_BYTES)
     for path in paths:
         assert taken(reader, path, 0) == part
     held = [path for path in paths if reader.held(path, 1) is not None]
-    assert RUNS_BYTES // 2 < len(held) * RUN_BYTES <= RUNS_BYTES
+    assert most // 2 < len(held) * RUN_BYTES <= most
     assert held == paths[-len(held) :], "those that were read last"
     reader.forget(str(tmp_path))
     assert not any(reader.held(path, 1) for path in paths)

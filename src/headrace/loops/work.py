@@ -142,7 +142,7 @@ class WorkerLoop:
             config.data,
             memory,
             self.plane,
-            MapOutputReader(ports.files),
+            MapOutputReader(ports.files, memory.worker_bytes // 8),
             self.cache,
             ports.gate,
             ports.recorder,

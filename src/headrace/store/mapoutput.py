@@ -133,10 +133,14 @@ class MapOutputReader:
     """Reads parts of map outputs; keeps the files that were used last open, and what was read beside tiny parts.
 
     With a thousand map outputs of a thousand parts each, opening a file for every part would take most of the time.
+
+    Args:
+        room: bytes that what was read beside tiny parts may take; never more than `RUNS_BYTES`.
+
     """
 
-    def __init__(self, files: Files) -> None:
-        self._files = files
+    def __init__(self, files: Files, room: int = RUNS_BYTES) -> None:
+        self._files, self._room = files, min(room, RUNS_BYTES)
         self._open: OrderedDict[str, tuple[ReadFile, Block]] = OrderedDict()
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._runs_bytes = 0
@@ -176,7 +180,7 @@ class MapOutputReader:
         self._drop(path)
         self._runs[path] = run
         self._runs_bytes += _held_bytes(run)
-        while self._runs_bytes > RUNS_BYTES:
+        while self._runs_bytes > self._room:
             self._drop(next(iter(self._runs)))
 
     def _drop(self, path: str) -> None:
