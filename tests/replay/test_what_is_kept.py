@@ -204,3 +204,58 @@ def test_a_capsule_that_does_not_come_holds_no_failure_up(monkeypatch: pytest.Mo
     error = failed("sim://?workers=4&hosts=2&seed=3&max_failures=1")
     assert asked
     assert "its host did not send it" in error.unsaved
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_a_folder_that_others_can_write_to_is_refused(
+    level: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can put another folder there can put another capsule into it, or other shipped files beside it."""
+    monkeypatch.setenv("HEADRACE_STORIES", str(tmp_path))
+    error = failed("inline://?max_failures=1")
+    folder = [tmp_path, tmp_path / "failed", tmp_path / "failed" / error.run][level]
+    folder.chmod(0o777)
+    with pytest.raises(UsageError, match=f"{folder} is not a folder of yours alone"):
+        error.replay()
+    folder.chmod(0o700)
+    with pytest.raises(ZeroDivisionError):
+        error.replay()
+
+
+def test_nothing_is_put_where_somebody_else_has_put_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_STORIES", str(tmp_path / "stories"))
+    (tmp_path / "stories").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "stories" / "failed").symlink_to(tmp_path / "elsewhere")
+    error = failed("inline://?max_failures=1")
+    assert "failed is not a folder of yours alone" in error.unsaved
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_folder_of_stories_that_somebody_else_has_made_first_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no home: everybody can guess the name in the folder for temporary files."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.delenv("HEADRACE_STORIES")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    theirs = tmp_path / f"headrace-{os.getuid()}-stories"
+    theirs.mkdir()
+    theirs.chmod(0o777)
+    error = failed("inline://?max_failures=1")
+    assert "not a folder of yours alone" in error.unsaved
+    assert list(theirs.iterdir()) == []
+
+
+def test_input_that_gave_way_before_it_was_fetched_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from headrace.dataset.failing import Failures
+
+    real = Failures._keep
+
+    def late(self: Failures, name: str, path: str, *more: Any) -> int:
+        os.unlink(path)
+        return real(self, name, path, *more)
+
+    monkeypatch.setattr(Failures, "_keep", late)
+    assert "it gave way to that of others" in failed("inline://?max_failures=1").unsaved

@@ -16,6 +16,7 @@ from headrace.store.mapoutput import read_range
 from headrace.store.shipped import Manifest
 
 PIECE = 1 << 20
+GAVE_WAY = "it gave way to that of others, which failed later. Raise capsule= in the address"
 
 
 class Failures:
@@ -43,7 +44,10 @@ class Failures:
             try:
                 self._keep(failed.capsule, failed.path, failed.pieces)
             except OSError as error:
-                why = f"it could not be put beside the stories ({error}). Look at HEADRACE_STORIES"
+                gone = isinstance(error, FileNotFoundError) and error.filename == failed.path
+                why = (
+                    GAVE_WAY if gone else f"it could not be put beside the stories ({error}). Look at HEADRACE_STORIES"
+                )
         if why:
             failure.unsaved = f"its input was not saved: {why}"
             return

@@ -129,6 +129,8 @@ class Keeper:
         shutil.rmtree(folder, ignore_errors=True)
         for made in (folder.parent, folder):
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _is_own(os.lstat(made), stat.S_IFDIR):
+                raise PermissionError(f"{made} is not a folder of yours alone")
         about = {
             "process": PROCESS,
             "version": VERSION,
@@ -206,6 +208,7 @@ def find(run: str, attempt: int) -> str:
     kept = list_of(folder)
     for one in kept:
         if one.attempt == attempt:
+            _check_owners(folder)
             _check_owner(one.path)
             return one.path
     those = ", ".join(f"{one.attempt} (task {one.task})" for one in kept) or "none"
@@ -235,6 +238,7 @@ def surroundings(run: str) -> Surroundings:
     """
     path = folder_of(run) / PROGRAM
     try:
+        _check_owners(path.parent)
         _check_owner(str(path))
         about: Any = json.loads(path.read_text())
         shipped = path.parent / SHIPPED
@@ -265,10 +269,20 @@ def shipped_items(folder: str) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
     return kept, tuple(item for item in items if item not in kept)
 
 
-def _check_owner(path: str) -> None:
+def _check_owner(path: str, kind: int = stat.S_IFREG) -> None:
     """Refuse what somebody else may have written: replaying it runs what it says."""
-    status = os.lstat(path)
-    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+    if not _is_own(os.lstat(path), kind):
+        word = "file" if kind == stat.S_IFREG else "folder"
         raise UsageError(
-            f"{path} is not a file of yours alone, and replaying it would run what is in it. Look who wrote it."
+            f"{path} is not a {word} of yours alone, and replaying it would run what is in it. Look who wrote it."
         )
+
+
+def _check_owners(folder: Path) -> None:
+    """Refuse a run's folder where others may put another file, or another folder, in the place of what is looked at."""
+    for path in (folder.parent.parent.resolve(), folder.parent, folder):  # the user may have put a link to the first
+        _check_owner(str(path), stat.S_IFDIR)
+
+
+def _is_own(status: os.stat_result, kind: int) -> bool:
+    return stat.S_IFMT(status.st_mode) == kind and status.st_uid == os.getuid() and not status.st_mode & 0o022

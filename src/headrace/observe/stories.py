@@ -5,20 +5,26 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from headrace.config import Config, as_lines
-from headrace.errors import UsageError
+from headrace.errors import InputError, UsageError
 
 KEPT = 50  # stories of this user; older ones go
 ENVIRONMENT = "HEADRACE_STORIES"
 
 
 def folder() -> Path:
-    """Return the folder of this user's stories, making it if need be."""
+    """Return the folder of this user's stories, making it if need be.
+
+    Raises:
+        OSError: there is none, and none can be made, or only one that others can write to.
+
+    """
     named = os.environ.get(ENVIRONMENT)
     state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     for path in filter(None, (named, os.path.join(state, "headrace", "stories"))):
@@ -30,6 +36,9 @@ def folder() -> Path:
             return Path(path)
     path = os.path.join(tempfile.gettempdir(), f"headrace-{os.getuid()}-stories")
     os.makedirs(path, mode=0o700, exist_ok=True)
+    status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise InputError(f"{path} is not a folder of yours alone. Name another with {ENVIRONMENT}.")
     return Path(path)
 
 
