@@ -85,13 +85,21 @@ class Evicted:
 
 
 @dataclass(frozen=True)
+class Replicated:
+    """A worker has made a copy of what another keeps."""
+
+    operator: OperatorId
+    partition: int
+
+
+@dataclass(frozen=True)
 class Meets:
     """A task of a barrier stage waits for the others."""
 
     attempt: AttemptId
 
 
-FromWorker: TypeAlias = Report | Beat | Evicted | Meets
+FromWorker: TypeAlias = Report | Beat | Evicted | Replicated | Meets
 
 
 # What there is.

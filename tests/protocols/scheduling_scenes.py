@@ -197,7 +197,28 @@ def what_a_dead_worker_kept_is_not_counted_on(make: Worlds) -> None:
     come_to_an_end(world)
 
 
+def a_copy_that_is_heard_of_when_its_worker_is_buried_is_not_counted_on(make: Worlds) -> None:
+    """The news go by the machine that plans copies, and come behind those of the death; then the keeper lets go."""
+    world = one_shuffle(make, 1, cached=True)
+    while not world.actions[JobId(1)].ended:
+        for process in get_on(world):
+            hear(world, process)
+    keeper = next(process for process in world.processes.values() if process.cache)
+    other = next(process for process in world.processes.values() if process is not keeper)
+    world.copy(other, next(iter(keeper.cache)))
+    world.hear(other)
+    world.kill(other.id, "nobody")
+    world.bury(other.id)
+    world.loop()
+    world.evict(keeper, next(iter(keeper.cache)))
+    hear(world, keeper)
+    world.files.clear()
+    submit(world)
+    come_to_an_end(world)
+
+
 SCENES = [
+    a_copy_that_is_heard_of_when_its_worker_is_buried_is_not_counted_on,
     who_has_ended_is_not_asked_again_because_of_what_it_cached,
     what_a_dead_worker_kept_is_not_counted_on,
     an_offer_that_a_commit_took_off_the_table_is_made_again,

@@ -238,6 +238,14 @@ def _a_cached_partition_is_evicted(world: SchedulingWorld, chance: Random) -> No
         world.evict(process, chance.choice(list(process.cache)))
 
 
+def _a_cached_partition_is_copied(world: SchedulingWorld, chance: Random) -> None:
+    keys = sorted({key for p in world.processes.values() if p.alive for key in p.cache})
+    if keys:
+        key = chance.choice(keys)
+        if able := [p for p in _awake(world) if key not in p.cache]:
+            world.copy(chance.choice(able), key)
+
+
 class Step(NamedTuple):
     """Something that may happen; nothing does where it cannot."""
 
@@ -273,5 +281,6 @@ STEPS = [
     Step(2, _a_suspect_wakes_up, is_optional=False),
     Step(3, _a_file_goes_missing_or_bad),
     Step(2, _a_cached_partition_is_evicted),
+    Step(2, _a_cached_partition_is_copied),
     Step(2, _the_machine_is_rebuilt),
 ]

@@ -16,6 +16,7 @@ from tests.protocols.scheduling_parts import (
     Meets,
     Met,
     Process,
+    Replicated,
     Report,
     Run,
     Settled,
@@ -138,6 +139,10 @@ class Workers(Facts):
     def evict(self, process: Process, key: tuple[OperatorId, int]) -> None:
         del process.cache[key]
         process.outbox.append(Evicted(*key))
+
+    def copy(self, process: Process, key: tuple[OperatorId, int]) -> None:
+        process.cache[key] = None
+        process.outbox.append(Replicated(*key))
 
     def work(self, process: Process, outcome: str = "done", *, fresh: bool = True, one: bool = False) -> None:
         """A worker gets on: begins an attempt, or reads its input, or ends it.

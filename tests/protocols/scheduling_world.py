@@ -1,8 +1,10 @@
 """A modelled world around the schedule machine and the claim table: workers, hosts, disks, a program.
 
 The two machines are wired as the program's loop wires them: the effects of one are events of the other, in one queue.  The
-rest is a model that knows the truth, which processes live and which files can be read, and checks at every step that what
-the machines ask for is allowed.  Chance is the caller's.
+machine that plans copies of cached partitions stands in that queue, too, and passes on what it is told; its copies are made
+by chance, of whatever some worker keeps.  The rest is a model that knows the truth, which
+processes live and which files can be read, and checks at every step that what the machines ask for is allowed.
+Chance is the caller's.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from tests.protocols.scheduling_parts import (
     Meets,
     Met,
     Process,
+    Replicated,
     Report,
     Run,
     Settled,
@@ -52,6 +55,10 @@ class SchedulingWorld(Judge):
             if machine == "schedule":
                 assert not isinstance(event, claims.Event | gather.Event)
                 self.decide(event)
+            elif machine == "replicate":
+                assert isinstance(event, words.CacheGained | words.CacheEvicted)
+                if isinstance(event, words.CacheEvicted) or event.operator in self.kept:
+                    self.tell(event)
             elif machine == "gather":
                 assert isinstance(event, gather.Event)
                 for met in self.gather.step(event):
@@ -281,7 +288,9 @@ class SchedulingWorld(Judge):
             case Meets(attempt=attempt):
                 self.tell_gather(gather.Came(attempt, 1, "barrier", str(attempt)))
             case Evicted(operator=operator, partition=partition):
-                self.tell(words.CacheEvicted(process.id, operator, partition))
+                self.queue.append(("replicate", words.CacheEvicted(process.id, operator, partition), False))
+            case Replicated(operator=operator, partition=partition):
+                self.queue.append(("replicate", words.CacheGained(process.id, operator, partition, now), False))
 
     def reported(self, process: Process, report: Report) -> None:
         now, attempt, task, worker = self.now_ns, report.attempt, report.task, process.id

@@ -168,6 +168,11 @@ class KeepsWhatWasEvicted(Lineage):
         return Change()
 
 
+class BelievesTheDeadHaveCopies(Schedule):
+    def _gained(self, operator: Any, partition: int, worker: WorkerId, now_ns: int) -> list[words.Effect]:
+        return self._follow_to_the_end(self.lineage.cached(operator, partition, worker), "it is cached", now_ns)
+
+
 class FreesWhatIsRead(Lineage):
     def free(self, stage: StageId) -> bool:
         if found := self._stages.get(stage):
@@ -202,6 +207,7 @@ BUGS: dict[str, type[Schedule | Claims | Lineage]] = {
     "map outputs outlive their host": TrustsDeadDisks,
     "cached partitions outlive their worker": TrustsDeadMemories,
     "a partition that nobody keeps counts as cached": KeepsWhatWasEvicted,
+    "a copy is counted on whose worker is dead": BelievesTheDeadHaveCopies,
     "a shuffle is freed while it is read": FreesWhatIsRead,
 }
 
@@ -215,6 +221,7 @@ MOODS: dict[type[Schedule | Claims | Lineage], dict[str, float]] = {
 }
 PLAYED: dict[type[Schedule | Claims | Lineage], Callable[[type[SchedulingWorld]], None]] = {
     KeepsProgressOutOfItsJournal: scenes.losses_forgiven_stay_forgiven,
+    BelievesTheDeadHaveCopies: scenes.a_copy_that_is_heard_of_when_its_worker_is_buried_is_not_counted_on,
     KeepsWhatWasEvicted: scenes.a_cached_partition_that_is_not_there_is_not_waited_for,
     LosesWhatWasReplaced: scenes.who_read_an_old_table_takes_nothing_away,
     LeavesWhatIsDroppedAtWork: scenes.what_is_being_computed_again_is_not_once_its_job_has_ended,
