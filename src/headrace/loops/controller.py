@@ -62,6 +62,7 @@ from headrace.store.layout import HOME, Layout, code_name
 from headrace.store.serving import BlockReader
 
 PLACE = struct.Struct("<II")
+FREED_MAX = 1000  # things that were freed of late: the first worker of a host is told, perhaps there was none to tell
 
 
 class ControllerPorts(Struct, frozen=True):
@@ -94,6 +95,7 @@ class Controller:
         self.by_peer: dict[Peer, WorkerId] = {}
         self.codes = Codes(self._remove_code)
         self.removed: deque[str] = deque()  # code that workers need not hold any more
+        self.freed: tuple[deque[int], deque[str]] = deque(maxlen=FREED_MAX), deque(maxlen=FREED_MAX)  # stages, and names
         self.cached: set[OperatorId] = set()  # datasets that the program wants kept
         self.outbox = _Outbox()
         self.tries = Tries()
@@ -217,6 +219,7 @@ class Controller:
 
     def unload(self, *names: str) -> None:
         """Have the workers let go of blocks of the program's own store; they read them again when they need them."""
+        self.freed[1].extend(names)
         self._tell_all(Free((), (), names))
 
     def cancel(self, job: JobId, because: str) -> None:
@@ -291,6 +294,8 @@ class Controller:
             return  # buried in the meantime
         member.peer, member.pid, member.address = peer, message.pid, message.address
         self.by_peer[peer] = member.id
+        if self._there(member.host) == [member.id] and any(self.freed):
+            self._send(member.id, Free(tuple(self.freed[0]), (), tuple(self.freed[1])))
         self.loop.tell("membership", membership.Ready(member.id, self._now()))
 
     def _told(self, member: Member, message: Message) -> None:
@@ -469,11 +474,16 @@ class Controller:
         self.codes.end(effect.stage)
 
     def _free_on(self, host: HostId, name: str) -> None:
-        on_host = sorted(member.id for member in self.members.values() if member.host == host)
-        if on_host:
-            self._send(on_host[0], Free((), (), (name,)))
+        self.freed[1].append(name)
+        there = self._there(host)
+        if there:
+            self._send(there[0], Free((), (), (name,)))
+
+    def _there(self, host: HostId) -> list[WorkerId]:
+        return sorted(m.id for m in self.members.values() if m.host == host and m.peer is not None)
 
     def _free_shuffle(self, effect: words.FreeShuffle) -> None:
+        self.freed[0].append(effect.stage)
         self._tell_all(Free((effect.stage,), (), ()))
 
     # Workers.
