@@ -12,7 +12,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from bench import keyed, kills, memory, pagerank, skew, startup, tasks, wordcount
+from bench import keyed, kills, large, memory, pagerank, skew, startup, tasks, wordcount
 from bench.data import Library
 from bench.timing import Report, wait_for_quiet
 
@@ -25,6 +25,7 @@ PARTS: dict[str, Callable[[Library, Report, int], None]] = {
     "pagerank": pagerank.measure,
     "kills": kills.measure,
     "memory": memory.measure,
+    "large": large.measure,
 }
 
 

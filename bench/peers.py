@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from multiprocessing import Pool
+from typing import Any
 
 from bench.data import Library
 from bench.timing import Report
@@ -57,10 +58,8 @@ def dask_bag(library: Library, right: Counter[str]) -> None:
     assert dict(top).items() <= right.items()
 
 
-def spark() -> Run:
-    """PySpark's own word count, on a context that is already there."""
-    from operator import add
-
+def spark_context() -> Any:
+    """PySpark's context on as many threads as others have workers."""
     from pyspark import SparkConf, SparkContext
 
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -73,6 +72,14 @@ def spark() -> Run:
     )
     context = SparkContext.getOrCreate(conf.set("spark.driver.bindAddress", "127.0.0.1"))
     context.setLogLevel("ERROR")
+    return context
+
+
+def spark() -> Run:
+    """PySpark's own word count, on a context that is already there."""
+    from operator import add
+
+    context = spark_context()
 
     def run(library: Library, right: Counter[str]) -> None:
         lines = context.union([context.textFile(",".join(library.files))] * library.times)

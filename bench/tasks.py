@@ -1,4 +1,4 @@
-"""How many trivial tasks a second."""
+"""How many trivial tasks a second, and whether the program grows with their number."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import functools
 import headrace
 from bench.data import Library
 from bench.timing import Report, in_turn, middle
+from headrace.runtime.place.evidence import anonymous_bytes
+
+MANY = 100_000
 
 
 def measure(library: Library, report: Report, rounds: int) -> None:
@@ -20,3 +23,12 @@ def measure(library: Library, report: Report, rounds: int) -> None:
         for number in (2_000, 20_000):
             seconds = middle(in_turn(rounds, {"count": functools.partial(trivial, number)})["count"])
             report.row(f"parallelize(range({number:,}), {number:,}).count()", number / seconds, "tasks/s", reach=10_000)
+
+        trivial(MANY)
+        before = anonymous_bytes()
+        seconds = middle(in_turn(min(rounds, 3), {"count": functools.partial(trivial, MANY)})["count"])
+        grown = anonymous_bytes() - before
+    report.row(f"the same with {MANY:,}", MANY / seconds, "tasks/s", reach=8_000)
+    report.row(
+        "  memory of the program, per task of the jobs after the first", grown / MANY, "bytes", reach=64, at_most=True
+    )

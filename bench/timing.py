@@ -94,7 +94,7 @@ class Report:
     def note(self, text: str) -> None:
         """Print a remark."""
         print(f"  {text}", flush=True)
-        self.lines.append(f"- {text}")
+        self.lines.append(f"- {text.strip()}")
 
     def write(self, path: str, about: list[str]) -> None:
         """Put the figures between the marks in a page, in place of those that were there."""
