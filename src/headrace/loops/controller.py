@@ -95,7 +95,8 @@ class Controller:
         self.by_peer: dict[Peer, WorkerId] = {}
         self.codes = Codes(self._remove_code)
         self.removed: deque[str] = deque()  # code that workers need not hold any more
-        self.freed: tuple[deque[int], deque[str]] = deque(maxlen=FREED_MAX), deque(maxlen=FREED_MAX)  # stages, and names
+        self.freed_stages: deque[int] = deque(maxlen=FREED_MAX)
+        self.freed_names: deque[str] = deque(maxlen=FREED_MAX)
         self.cached: set[OperatorId] = set()  # datasets that the program wants kept
         self.outbox = _Outbox()
         self.tries = Tries()
@@ -219,7 +220,7 @@ class Controller:
 
     def unload(self, *names: str) -> None:
         """Have the workers let go of blocks of the program's own store; they read them again when they need them."""
-        self.freed[1].extend(names)
+        self.freed_names.extend(names)
         self._tell_all(Free((), (), names))
 
     def cancel(self, job: JobId, because: str) -> None:
@@ -294,8 +295,8 @@ class Controller:
             return  # buried in the meantime
         member.peer, member.pid, member.address = peer, message.pid, message.address
         self.by_peer[peer] = member.id
-        if self._there(member.host) == [member.id] and any(self.freed):
-            self._send(member.id, Free(tuple(self.freed[0]), (), tuple(self.freed[1])))
+        if self._there(member.host) == [member.id] and (self.freed_stages or self.freed_names):
+            self._send(member.id, Free(tuple(self.freed_stages), (), tuple(self.freed_names)))
         self.loop.tell("membership", membership.Ready(member.id, self._now()))
 
     def _told(self, member: Member, message: Message) -> None:
@@ -474,7 +475,7 @@ class Controller:
         self.codes.end(effect.stage)
 
     def _free_on(self, host: HostId, name: str) -> None:
-        self.freed[1].append(name)
+        self.freed_names.append(name)
         there = self._there(host)
         if there:
             self._send(there[0], Free((), (), (name,)))
@@ -483,7 +484,7 @@ class Controller:
         return sorted(m.id for m in self.members.values() if m.host == host and m.peer is not None)
 
     def _free_shuffle(self, effect: words.FreeShuffle) -> None:
-        self.freed[0].append(effect.stage)
+        self.freed_stages.append(effect.stage)
         self._tell_all(Free((effect.stage,), (), ()))
 
     # Workers.
