@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from headrace.errors import ProgramError
 from headrace.execute import chunks
-from headrace.execute.chunks import COLUMNS, HEADER, NAN_KEYS, Corrupt, frame, split_frames, unframe
+from headrace.execute.chunks import COLUMNS, HEADER, NAN_KEYS, Corrupt, frame, list_frame, split_frames, unframe
 from headrace.execute.combine import TINY, column_frames
 
 RECORDS = st.lists(st.one_of(st.integers(), st.text(max_size=20), st.none(), st.binary(max_size=20)), max_size=20)
@@ -134,3 +134,19 @@ def test_a_record_that_no_frame_can_hold_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(chunks, "LENGTH_MAX", 100)
     with pytest.raises(ProgramError, match="make the records smaller"):
         list(column_frames(list(range(number)), ["x" * 100] * number))
+
+
+PAIR_LISTS = st.lists(
+    st.one_of(st.tuples(st.integers(), st.text(max_size=3)), st.sampled_from([(), (1,), (1, 2, 3), [1, 2], "ab"]))
+)
+
+
+@given(st.one_of(PAIR_LISTS, st.lists(st.tuples(st.none(), st.floats(allow_nan=False)))))
+def test_lists_come_out_of_columns_as_they_went_in(records: list[Any]) -> None:
+    (part,) = split_frames([list_frame(records)])
+    assert part.load() == records
+    assert list(map(type, part.load())) == list(map(type, records))
+    columns = part.columns()
+    only_pairs = all(type(record) is tuple and len(record) == 2 for record in records)
+    assert (columns is not None) == (only_pairs and len(records) > 1)
+    assert columns is None or list(zip(*columns, strict=True)) == records

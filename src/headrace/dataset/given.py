@@ -10,7 +10,7 @@ from headrace.dataset.arguments import whole
 from headrace.dataset.engine import Engine
 from headrace.dataset.tabular import batches, rows_of
 from headrace.errors import UsageError
-from headrace.execute.chunks import frame
+from headrace.execute.chunks import frame, list_frame
 from headrace.plan.hashing import short
 from headrace.plan.holding import holding
 from headrace.plan.operators import Operator, ReadRange, ReadSlices
@@ -33,7 +33,9 @@ def parallelize(engine: Engine, records: Iterable[Any], number: int | None) -> O
     with holding() as held_too:
         for i in range(slices):
             some = held[len(held) * i // slices : len(held) * (i + 1) // slices]
-            frames = [frame(batch, len(batch)) for batch in batches(some)]
+            frames = [
+                list_frame(batch) if isinstance(batch, list) else frame(batch, len(batch)) for batch in batches(some)
+            ]
             total += sum(map(len, frames))
             names.append(f"{block}-{i}")
             if total <= INLINE_BYTES:

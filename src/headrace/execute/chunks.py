@@ -34,6 +34,7 @@ NAN_KEYS = 2  # some key is or holds a NaN
 LISTS = 4  # the values are lists of values, one list per input
 GROUPED = 8  # the values are lists of values, of one input
 TWOFOLD = 16  # not one pickle but two, keys and values, behind the length of the first
+PAIRS = 32  # columns of pairs that were a list, and are again when it is unpickled
 LENGTH = struct.Struct("<I")
 LENGTH_MAX = 1 << 32
 
@@ -120,6 +121,22 @@ def twofold(keys: bytes, values: Sequence[Any]) -> bytes:
     return frame(values, len(values), COLUMNS | TWOFOLD, before=LENGTH.pack(len(keys)) + keys)
 
 
+def list_frame(records: list[Any]) -> bytes:
+    """Make a frame of a list of records, of pairs as their columns.
+
+    >>> [(value, flags & PAIRS) for value, flags in unframe(list_frame([(1, "a"), (2, "b")]) + list_frame([3]))]
+    [([(1, 'a'), (2, 'b')], 32), ([3], 0)]
+    """
+    if len(records) > 1 and set(map(type, records)) == {tuple}:
+        try:
+            columns = [key for key, _ in records], [value for _, value in records]
+        except ValueError:  # longer tuples, or shorter ones
+            pass
+        else:
+            return frame(columns, len(records), PAIRS)
+    return frame(records, len(records))
+
+
 def _unpicklable(value: Any, error: Exception) -> Exception:
     columns = value if isinstance(value, tuple) else (value,)
     for record in (record for column in columns for record in column):
@@ -145,7 +162,13 @@ class Frame:
         """Unpickle it."""
         if self.flags & TWOFOLD:
             return tuple(map(pickle.loads, self.halves()))
+        if self.flags & PAIRS:
+            return list(zip(*pickle.loads(self.data), strict=True))
         return pickle.loads(self.data)
+
+    def columns(self) -> tuple[list[Any], list[Any]] | None:
+        """Unpickle a list of pairs as their columns, where it is pickled so: a third of the time."""
+        return pickle.loads(self.data) if self.flags & PAIRS else None
 
     def halves(self) -> tuple[memoryview, memoryview]:
         """Return the pickles of keys and of values, where they are two."""

@@ -14,11 +14,13 @@ from typing import Any
 
 from headrace.errors import ProgramError
 from headrace.execute.chunks import CHUNK_BYTES, CHUNK_RECORDS, sizeof
+from headrace.execute.kernels import Paired
 from headrace.plan.stages import Node
 
 DEEP = 200  # iterators within iterators, before recursion ends it; a longer chain takes a chunk in several goes
 FIRST = 4  # records taken before anything is known of their size
 Stream = Iterator[Any]
+Batch = list[Any] | Paired
 Step = Callable[[Stream], Stream]
 
 
@@ -30,6 +32,8 @@ class Flow:
         steps: one per record-wise operator, innermost first.
         nodes: the operators that the steps stand for.
         over: whether everything has been taken.
+        paired: the chunks, of pairs as columns where their source has them so; to be used instead of them, if there are no
+            steps.
 
     """
 
@@ -38,6 +42,7 @@ class Flow:
         self.steps: list[Step] = []
         self.nodes: list[Node] = []
         self.over = False
+        self.paired: Iterator[Batch] | None = None
         self._chunk: Sequence[Any] = ()
         self._cursor: Iterator[Any] = iter(())
 
@@ -63,6 +68,14 @@ class Flow:
             _check_finished(bottom, chunk)
         self.over = True
         self._chunk = ()
+
+    def batches(self) -> Iterator[Batch]:
+        """Give the records as `lists` does, or as columns where they are such."""
+        if self.paired is None or self.steps:
+            yield from self.lists()
+        else:
+            yield from self.paired
+            self.over = True
 
     def records(self) -> Stream:
         """Give one iterator over the whole partition."""

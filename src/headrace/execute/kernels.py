@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any
 from zlib import crc32
@@ -17,6 +17,23 @@ from headrace.plan.partitioners import HashPartitioner, Partitioner
 
 Table = dict[Any, Any]
 Columns = tuple[list[Any], list[Any]]
+
+
+class Paired:
+    """A batch of pairs, as a column of keys and one of values."""
+
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return zip(*self.columns, strict=True)
+
+
 BUCKETS = 64
 FEW = 4  # records of each key, on the average, from which on it pays to look at keys once
 PLAIN = {str, bytes, int, bool, type(None)}

@@ -14,8 +14,8 @@ from headrace.execute.combine import (
     key_error,
     records_of_frame,
 )
-from headrace.execute.flow import Flow, StoppedEarly, Stream
-from headrace.execute.kernels import FEW, Columns, Table, append_pairs, scatter
+from headrace.execute.flow import Batch, Flow, StoppedEarly, Stream
+from headrace.execute.kernels import FEW, Columns, Paired, Table, append_pairs, scatter
 from headrace.execute.recurring import deal_again
 from headrace.execute.spreading import Spread
 from headrace.plan.operators import Aggregate
@@ -146,7 +146,7 @@ def write_shuffle(flow: Flow, sink: ShuffleSink, budget: int, port: TaskPort, pa
     if sink.combine is not None:
         _combined(flow.records(), sink.combine, scatter_, budget, port.pause)
     else:
-        batches = flow.lists()
+        batches = flow.batches()
         if sink.grouped:
             batches = _grouped(batches, scatter_, budget, port.pause)
         for batch in batches:
@@ -157,27 +157,30 @@ def write_shuffle(flow: Flow, sink: ShuffleSink, budget: int, port: TaskPort, pa
     return sum(scatter_._records)
 
 
-def _keyed(batch: list[Any], sink: ShuffleSink) -> Columns:
+def _keyed(batch: Batch, sink: ShuffleSink) -> Columns:
     if sink.keyed_by is None:
-        return columns_of(batch)
+        return batch.columns if isinstance(batch, Paired) else columns_of(batch)
+    batch = batch if isinstance(batch, list) else list(batch)
     keys = list(map(sink.keyed_by.call, batch))
     if len(keys) < len(batch):
         raise StoppedEarly
     return keys, batch
 
 
-def _grouped(
-    batches: Iterator[list[Any]], scatter_: Scatter, budget: int, pause: Callable[[int], None]
-) -> Iterator[list[Any]]:
+def _size(batch: Batch) -> int:
+    return sum(map(sizeof, batch.columns)) if isinstance(batch, Paired) else sizeof(batch)
+
+
+def _grouped(batches: Iterator[Batch], scatter_: Scatter, budget: int, pause: Callable[[int], None]) -> Iterator[Batch]:
     """Send values of one key together while there are several; give back the batches from where that does not pay."""
     most = min(GATHERED_BYTES, budget // 4)
     for first in batches:
         table: Table = {}
         taken = [first]
-        size = sizeof(first)
+        size = _size(first)
         while len(taken) < GATHERED and size < most and (more := next(batches, None)) is not None:
             taken.append(more)
-            size += sizeof(more)
+            size += _size(more)
         try:
             for batch in taken:
                 append_pairs(table, batch)

@@ -17,12 +17,12 @@ from headrace.errors import InternalError, KeptLost, ProgramError
 from headrace.execute.chunks import CHUNK_RECORDS, NAN_KEYS, Corrupt, Frame, dumps, frame, split_frames
 from headrace.execute.combine import ReduceTable, columns_of, combine_stream
 from headrace.execute.current import NO_PROPERTIES, Current, running
-from headrace.execute.flow import FIRST, Flow, Pace, step_of
+from headrace.execute.flow import FIRST, Batch, Flow, Pace, step_of
 from headrace.execute.formats.reading import read_files
 from headrace.execute.formats.writing import writer_of
 from headrace.execute.groups import GroupTable
 from headrace.execute.joining import join
-from headrace.execute.kernels import Columns, plain
+from headrace.execute.kernels import Columns, Paired, plain
 from headrace.execute.replay import Replay
 from headrace.execute.scatter import write_shuffle
 from headrace.execute.sorting import SortTable
@@ -106,6 +106,7 @@ class TaskBody:
         self._first = max(1, min(sink.limit, FIRST)) if isinstance(sink, RecordsSink) and sink.limit else FIRST
         self.flows: list[Flow] = []  # sources first: where an exception is looked for
         self._rested: dict[Place, Replay] = {}  # what many kept operators stand on
+        self.lost: BlockLost | None = None  # what was missing, whatever a function has made of that
         self._looked_up: dict[Place, Iterator[list[Any]] | None] = {}  # kept partitions that were asked for already
 
     def run(self) -> Finished:
@@ -123,6 +124,8 @@ class TaskBody:
                 records = self._sink(self._flow(len(self._program.nodes) - 1, self._task.partition))
             finally:
                 self._close()
+        if self.lost is not None:  # a function has caught it, and taken the records before it for all
+            raise self.lost
         updates = dumps(task.updates) if task.updates else b""
         if len(updates) > UPDATES_BYTES_MAX:
             raise ProgramError(
@@ -157,6 +160,8 @@ class TaskBody:
             else:
                 break
         flow = self._kept(node, partition) if node.cached else self._new(self._source(node, partition), node)
+        if isinstance(node.body, ReadSlices) and not node.cached:
+            flow.paired = self._paired_slice(node.body, partition)
         for above, number in reversed(chain):
             flow = self._stack(flow, above, number)
         return flow
@@ -223,10 +228,20 @@ class TaskBody:
             self._port.pause(len(records), share)
 
     def _slice(self, body: ReadSlices, partition: int) -> Iterator[list[Any]]:
-        inline = body.inline[partition]
-        for part in split_frames([inline] if inline is not None else self._port.provided(body.names[partition])):
+        for part in self._slice_frames(body, partition):
             records = part.load()
             yield records if isinstance(records, list) else list(records)  # the rows of an array
+
+    def _paired_slice(self, body: ReadSlices, partition: int) -> Iterator[Batch]:
+        for part in self._slice_frames(body, partition):
+            columns = part.columns()
+            records = Paired(columns) if columns is not None else part.load()
+            yield records if isinstance(records, list | Paired) else list(records)
+
+    def _slice_frames(self, body: ReadSlices, partition: int) -> Iterator[Frame]:
+        inline = body.inline[partition]
+        for part in split_frames([inline] if inline is not None else self._port.provided(body.names[partition])):
+            yield part
             self._port.pause(part.records)
 
     def _range(self, body: ReadRange, partition: int, partitions: int) -> Iterator[list[Any]]:
@@ -240,6 +255,13 @@ class TaskBody:
 
     def _frames(self, stage: StageId, partition: int) -> Iterator[Frame]:
         """Read what arrives for a partition, in the order of the map partitions."""
+        try:
+            yield from self._arriving(stage, partition)
+        except BlockLost as error:
+            self.lost = error
+            raise
+
+    def _arriving(self, stage: StageId, partition: int) -> Iterator[Frame]:
         self._port.enter("fetch")
         for source, pieces in self._port.parts(stage, partition):
             try:
