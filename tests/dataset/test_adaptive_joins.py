@@ -214,3 +214,13 @@ def test_an_unhashable_key_that_no_sample_saw_is_told(ctx: Context) -> None:
 def test_other_words_are_refused(ctx: Context) -> None:
     with pytest.raises(UsageError, match="auto"):
         ctx.parallelize([(1, 2)]).join(ctx.parallelize([(1, 2)]), skew="yes")  # type: ignore[arg-type]
+
+
+def test_a_side_that_is_larger_than_the_sample_said_and_than_any_result_may_be_is_shuffled() -> None:
+    """Few records have nearly all of its bytes, and are not among those that were weighed."""
+    with headrace.connect("inline://?broadcast_bytes=80KB&max_result=100KB", progress=False) as ctx:
+        small = ctx.parallelize(range(6000), 4).map(lambda i: (i, "x" * 50_000 if i % 1500 == 1499 else ""))
+        large = ctx.parallelize(range(12_000), 4).map(lambda i: (i % 6000, i))
+        joined = large.join(small, skew="auto")
+        assert joined.map(lambda pair: len(pair[1][1])).sum() == 8 * 50_000
+        assert isinstance(joined._operator.body, Join)

@@ -6,6 +6,7 @@ import functools
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from headrace.errors import ResultTooLarge
 from headrace.execute import hashjoin
 from headrace.execute.broadcasting import write_broadcast
 from headrace.execute.chunks import split_frames
@@ -76,7 +77,10 @@ def _bring(engine: Engine, operator: Operator, choice: adaptive.Broadcast, limit
     """Bring the small side to the program; nothing, if it is not small."""
     source = operator.inputs[0 if choice.side == "left" else 1].source
     sink = ValueSink(_function(operator, hashjoin.Columns(limit)))
-    parts = engine.values(source, sink, f"{operator.name}'s small side")
+    try:
+        parts = engine.values(source, sink, f"{operator.name}'s small side")
+    except ResultTooLarge:  # every partition is small enough by itself
+        return None
     if any(part is None for part in parts) or sum(len(piece) for part in parts for piece in part) > limit:
         return None
     keys: list[Any] = []
