@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import os
+import time
 from collections import defaultdict
 from operator import add
 from pathlib import Path
 
 import headrace
 from bench.data import ROOT, Library
+from bench.peers import spark_context
 from bench.timing import Report, in_turn, middle
 
 ROUNDS = 10
@@ -38,6 +40,29 @@ def measure(library: Library, report: Report, rounds: int) -> None:
         f"times the speed of a plain loop ({seconds['loop']:.1f} s)",
         reach=REACH,
     )
+    beside_spark(report, path, seconds["headrace"], plain)
+
+
+def beside_spark(report: Report, path: str, ours: float, plain: dict[str, float]) -> None:
+    """The same program on PySpark's RDD, once: it takes long."""
+    try:
+        import pyspark  # noqa: F401
+    except ImportError:
+        report.note("PySpark is not installed: pip install -e '.[bench]'")
+        return
+    context = spark_context()
+    assert context.textFile(path).count()
+    began = time.perf_counter()
+    edges = context.textFile(path).filter(lambda line: not line.startswith("#")).map(edge)
+    links = edges.groupByKey(PARTITIONS).cache()
+    current = links.mapValues(lambda _: 1.0)
+    for _ in range(ROUNDS):
+        shares = links.join(current).flatMap(lambda pair: [(page, pair[1][1] / len(pair[1][0])) for page in pair[1][0]])
+        current = shares.reduceByKey(add, PARTITIONS).mapValues(lambda rank: 0.15 + 0.85 * rank)
+    theirs = current.collectAsMap()
+    took = time.perf_counter() - began
+    assert all(abs(theirs[page] - rank) < 1e-6 for page, rank in plain.items())
+    report.row("  PySpark RDD, local[2], without its start", took / ours, f"times our time ({took:.1f} s)")
 
 
 def edge(line: str) -> tuple[str, str]:
