@@ -207,7 +207,7 @@ class World(RuleBasedStateMachine):
     @invariant()
     def the_machine_forgets(self) -> None:
         machine = self.machine
-        for keys in (machine.keepers, machine.copying, machine.lacking, machine.resting):
+        for keys in (machine.keepers, machine.copying, machine.lacking, machine.resting, machine.losses):
             assert {key[0] for key in keys} <= set(self.wanted)
         assert set(machine.load) <= set(self.hosts)
         assert all(load >= 0 for load in machine.load.values())
@@ -218,7 +218,7 @@ class World(RuleBasedStateMachine):
             self.silent.discard(worker)
             self.tell(replicate.Trusted(worker, self.now_ns))
         for turn in range(30):
-            self.now_ns += SECOND
+            self.now_ns += 20 * SECOND
             self.tell(replicate.Ticked(self.now_ns))
             while self.asked:
                 self.carry_out(self.asked[0], room=True, broken=not turn)
@@ -280,6 +280,24 @@ class BelievesAnything(Replicate):
 def test_a_planted_bug_is_noticed(machine: type[Replicate]) -> None:
     world = type("PlantedWorld", (World,), {"make": machine})
     must_be_noticed(world)
+
+
+def test_what_cannot_be_had_is_asked_for_ever_more_seldom() -> None:
+    """A keeper that is wrongly believed to keep a partition, or keeps a damaged one, is not asked twice a second."""
+    machine, asked = Replicate(), []
+    machine.step(replicate.Wanted(OPERATORS[0], 2))
+    for worker in ("w1", "w2"):
+        machine.step(replicate.Joined(WorkerId(worker), HOSTS[0], 0))
+    effects = machine.step(replicate.Kept(OPERATORS[0], 0, WorkerId("w1"), 0))
+    for half_seconds in range(1200):
+        now = half_seconds * SECOND // 2
+        for effect in effects:
+            asked.append(now)
+            machine.step(Copied(effect.operator, effect.partition, effect.worker, "lost", now))
+        effects = machine.step(replicate.Ticked(now))
+    assert 6 <= len(asked) <= 12
+    (effect,) = machine.step(replicate.Joined(WorkerId("w3"), HOSTS[1], 600 * SECOND))
+    assert isinstance(effect, MakeCopy), "somebody new is asked at once"
 
 
 def test_ten_thousand_partitions_are_planned_in_steps_that_do_not_grow() -> None:

@@ -170,3 +170,19 @@ def test_threads_may_change_a_cache_at_the_same_time() -> None:
     for thread in threads:
         thread.join()
     assert cache._bytes == 0
+
+
+def test_what_gave_way_within_its_own_task_is_not_said_to_be_kept() -> None:
+    """Two datasets, one made from the other, and room for one: only what is there in the end counts as kept."""
+    said: list[tuple[int, int]] = []
+
+    def watch(machine: str, event: Any, effects: list[Any]) -> None:
+        if isinstance(event, words.OutputCommitted):
+            said.extend(event.output.cached)
+
+    with headrace.connect("inline://?memory=1MB", progress=False, watchers=[watch]) as ctx:
+        budget = ctx.config.memory.cache_bytes if ctx.config.memory is not None else 0
+        inner = ctx.range(1, num_slices=1).map(lambda x: "a" * (budget * 2 // 3)).persist(StorageLevel.MEMORY_ONLY_2)
+        outer = inner.map(lambda text: text.replace("a", "b")).persist(StorageLevel.MEMORY_ONLY_2)
+        assert outer.map(len).sum() == budget * 2 // 3
+    assert len(said) == 1

@@ -276,8 +276,8 @@ class BodyPort:
 
     @property
     def kept(self) -> tuple[tuple[int, int], ...]:
-        """The partitions that this attempt left in this worker's keeping."""
-        return tuple(entry.key for entry in self._entries if entry.complete)
+        """The partitions that this attempt left in this worker's keeping, and that have not given way to each other."""
+        return tuple(entry.key for entry in self._entries if entry.complete and self._shared.cache.holds(*entry.key))
 
     # Waiting for the tasks that run at once with this one.
 

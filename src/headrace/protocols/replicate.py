@@ -25,6 +25,7 @@ LOOK_AT = (
     64  # partitions that lack a keeper, at each event: those that wait for busy workers are not gone through each time
 )
 ASK_AGAIN_NS = 5 * SECOND
+REST_NS, RESTS = SECOND, 7  # before a copy that could not be had is tried again: twice as long each time, so many times
 PATIENCE_NS = 10 * SECOND  # since somebody came or went: so long a copy waits for another host to come
 
 # What it is told.
@@ -166,7 +167,8 @@ class Replicate:
         self.copying: dict[Key, Copying] = {}
         self.refused: dict[Key, set[WorkerId]] = {}
         self.lacking: dict[Key, None] = {}  # that could perhaps be copied now, those known longest first
-        self.resting: dict[Key, None] = {}  # that could not be had: to be tried again after a while
+        self.resting: dict[Key, int] = {}  # that could not be had: when they are to be tried again
+        self.losses: dict[Key, int] = {}  # how often in a row each could not be had
         self.load: dict[WorkerId, int] = {}  # partitions that each keeps or is to keep
 
     def step(self, event: Event) -> list[Effect]:
@@ -206,6 +208,7 @@ class Replicate:
             return []  # of no dataset that is to be copied, or by nobody that is there
         self._count(worker, worker not in self.keepers.get(key, ()))
         self.keepers.setdefault(key, set()).add(worker)
+        self.losses.pop(key, None)
         self._note(key)
         return self._plan(now_ns)
 
@@ -223,6 +226,7 @@ class Replicate:
             keepers.discard(worker)
         if not keepers:
             self.keepers.pop(key, None)
+            self.losses.pop(key, None)
         self._note(key)
 
     def _note(self, key: Key) -> None:
@@ -248,7 +252,7 @@ class Replicate:
             if key[0] == operator:
                 self._count(copying.worker, -1)
                 del self.copying[key]
-        for kept in (self.lacking, self.resting):
+        for kept in (self.lacking, self.resting, self.losses):
             for key in [key for key in kept if key[0] == operator]:
                 del kept[key]
         self.refused.clear()  # there may be room now
@@ -303,7 +307,7 @@ class Replicate:
             pool, apart = self._pool(key, free)
             if missing and not apart:
                 del self.lacking[key]
-                self.resting[key] = None
+                self.resting[key] = now_ns
                 continue
             able = [worker for worker in pool if free[worker] > 0]
             if not able:
@@ -348,12 +352,12 @@ class Replicate:
             case "lost":
                 if key in self.lacking:
                     del self.lacking[key]
-                    self.resting[key] = None
+                    losses = self.losses[key] = self.losses.get(key, 0) + 1
+                    self.resting[key] = event.now_ns + (REST_NS << min(losses, RESTS))
         return self._plan(event.now_ns)
 
     def _ticked(self, now_ns: int) -> list[Effect]:
-        resting, self.resting = self.resting, {}
-        for key in resting:
+        for key in [key for key, until in self.resting.items() if until <= now_ns]:
             self._note(key)
         effects: list[Effect] = []
         for key, copying in sorted(self.copying.items()):
