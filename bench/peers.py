@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from multiprocessing import Pool
@@ -63,6 +64,7 @@ def spark_context() -> Any:
     from pyspark import SparkConf, SparkContext
 
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # its workers find what this one does
     conf = (
         SparkConf()
         .setMaster(f"local[{WORKERS}]")
