@@ -10,12 +10,14 @@ from collections.abc import Iterable
 
 from headrace.ids import AttemptId, StageId, TaskId
 
+FREE = AttemptId(0)  # no attempt's: a number that the next one gets
+
 
 class Tries:
     """The numbers of the attempts at tasks that are not over."""
 
     def __init__(self) -> None:
-        self._numbers: dict[TaskId, dict[int, AttemptId]] = {}
+        self._numbers: dict[TaskId, list[AttemptId]] = {}  # by number; a list, because there may be very many tasks
         self._tasks: dict[AttemptId, TaskId] = {}
 
     def number(self, task: TaskId, attempt: AttemptId) -> int:
@@ -29,13 +31,15 @@ class Tries:
         0
 
         """
-        taken = self._numbers.setdefault(task, {})
-        for number, other in taken.items():
-            if other == attempt:
-                return number
-        number = next(n for n in range(len(taken) + 1) if n not in taken)
-        taken[number] = attempt
+        taken = self._numbers.setdefault(task, [])
+        if attempt in taken:
+            return taken.index(attempt)
         self._tasks[attempt] = task
+        if FREE not in taken:
+            taken.append(attempt)
+            return len(taken) - 1
+        number = taken.index(FREE)
+        taken[number] = attempt
         return number
 
     def unbegun(self, attempts: Iterable[AttemptId]) -> None:
@@ -44,10 +48,10 @@ class Tries:
             task = self._tasks.pop(attempt, None)
             if task is not None:
                 taken = self._numbers[task]
-                del taken[next(number for number, other in taken.items() if other == attempt)]
+                taken[taken.index(attempt)] = FREE
 
     def forget(self, stage: StageId) -> None:
         """A stage is over."""
         for task in [task for task in self._numbers if task.stage == stage]:
-            for attempt in self._numbers.pop(task).values():
-                del self._tasks[attempt]
+            for attempt in self._numbers.pop(task):
+                self._tasks.pop(attempt, None)
