@@ -175,6 +175,8 @@ def test_local_properties_are_those_of_the_thread_that_ran_the_job(url: str) -> 
         assert day() == {None}
         with pytest.raises(UsageError, match="is text, not 'n' and 5"):
             ctx.set_local_property("n", 5)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="half of a surrogate pair"):
+            ctx.set_local_property("n", "\udcff")  # it used to break the loop, with the next job
 
 
 def test_threads_that_a_task_starts_in_a_worker_belong_to_it() -> None:

@@ -10,7 +10,7 @@ from headrace.config import SECOND
 from headrace.dataset.engine import Engine
 from headrace.dataset.jobs import JobFuture, tag_of
 from headrace.errors import UsageError
-from headrace.plan.hashing import short
+from headrace.plan.hashing import printable, short
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -97,6 +97,12 @@ class JobControl:
         """
         if not isinstance(key, str) or not isinstance(value, str | None):
             raise UsageError(f"a local property is text, not {short(key)} and {short(value)}. Give str(...) of it.")
+        for text in (key, value or ""):
+            if printable(text) != text:
+                raise UsageError(
+                    f"a local property is text that UTF-8 can write; {short(text)} has half of a surrogate pair. Encode it, "
+                    "with base64 for example."
+                )
         properties = {**dict(self._engine.jobs.labels.properties), key: value}
         kept = tuple(sorted((name, text) for name, text in properties.items() if text is not None))
         self._engine.jobs.relabel(properties=kept)

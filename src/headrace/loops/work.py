@@ -408,6 +408,8 @@ class WorkerLoop:
             body = TaskBody(program, order.task, attempt, port, order.number, properties, self.depot.folder)
             running.program, running.body = program, body
             finished = body.run()
+            if port.cancelled:
+                raise TaskCancelled  # a function may have caught that, too
             port.publish()
             report = self._report(order, attempt, port, "done", began, finished=finished)
         except TaskCancelled:
@@ -418,12 +420,10 @@ class WorkerLoop:
             kind = type(error)  # `isinstance` would ask the exception itself, which may raise another
             if self.ports.in_program and issubclass(kind, KeyboardInterrupt):
                 interrupt = cast("KeyboardInterrupt", error)
-            found = blame(error, program, body.flows if body is not None else ())
-            if interrupt is not None or issubclass(kind, WorldError):
-                saved = INTERRUPTED if interrupt is not None else NOT_TO_BLAME
+            if body is not None and body.lost is not None and interrupt is None:  # a function has made another of that
+                report = self._report(order, attempt, port, "starved", began, lost=body.lost)
             else:
-                saved = self._save(order, attempt, port, found)
-            report = self._report(order, attempt, port, "failed", began, error=found, saved=saved)
+                report = self._failed(order, attempt, port, began, error, program, body)
         finally:
             port.close()
         if report.outcome != "done":
@@ -477,6 +477,25 @@ class WorkerLoop:
             dump_blame(error, saved) if error is not None else b"",
             (error.pickled or b"") if error is not None else b"",
         )
+
+    def _failed(
+        self,
+        order: _Order,
+        attempt: AttemptId,
+        port: BodyPort,
+        began_ns: int,
+        error: BaseException,
+        program: Program | None,
+        body: TaskBody | None,
+    ) -> Report:
+        found, kind = blame(error, program, body.flows if body is not None else ()), type(error)
+        if self.ports.in_program and issubclass(kind, KeyboardInterrupt):
+            saved = INTERRUPTED
+        elif issubclass(kind, WorldError):
+            saved = NOT_TO_BLAME
+        else:
+            saved = self._save(order, attempt, port, found)
+        return self._report(order, attempt, port, "failed", began_ns, error=found, saved=saved)
 
     def _save(self, order: _Order, attempt: AttemptId, port: BodyPort, found: Blame) -> Saved:
         """Save what an attempt was given that has failed, for it to be run again elsewhere."""
