@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -35,12 +36,16 @@ def calls_into_c(x: int) -> int:
 @pytest.mark.parametrize("hang", [sleeps, goes_round, calls_into_c])
 def test_it_is_ended_and_told(hang: Callable[[int], int]) -> None:
     with headrace.connect(URL + "500ms", task_timeout=0.5, progress=False) as ctx:
+        numbers = ctx.range(10, num_slices=2).map(lambda x: hang(x) if x == 7 else x)
+        ctx.set_task_timeout(math.inf)  # loading this module may take that long, where much else runs
+        assert numbers.map_partitions(lambda numbers: [hang]).count() == 2
+        ctx.set_task_timeout(None)
         with pytest.raises(TaskTimedOut) as caught:
-            ctx.range(10, num_slices=2).map(lambda x: hang(x) if x == 7 else x).collect()
+            numbers.collect()
         assert isinstance(caught.value, TaskFailed)
         assert isinstance(caught.value, TimeoutError)
         said = str(caught.value)
-        assert "task 1.1 failed 2 times" in said
+        assert "task 2.1 failed 2 times" in said
         assert len(caught.value.history) == 2
         for line in caught.value.history:
             assert ", and 0.5 s is its time: " in line
@@ -53,7 +58,7 @@ def test_it_is_ended_and_told(hang: Callable[[int], int]) -> None:
                 assert line.endswith("given 7")
         assert "task_timeout=" in said
         assert ctx.range(10).sum() == 45, "and the next one has workers"
-    assert len([line for line in lines_of(ctx.run, "overdue") if line["task"] == "1.1"]) == 2
+    assert len([line for line in lines_of(ctx.run, "overdue") if line["task"] == "2.1"]) == 2
     (failed,) = lines_of(ctx.run, "job failed")
     assert failed["kind"] == "timed out"
 
