@@ -35,7 +35,9 @@ def closure(edges: Edges) -> Edges:
     paths: Paths = edges.map(lambda edge: (edge, None)).reduce_by_key(either).cache()
     new = paths
     while not new.is_empty():
-        longer = edges_into.join(new.keys()).values().flat_map(lambda two: (((start, two[1]), None) for start in two[0]))
+        longer = (
+            edges_into.join(new.keys()).values().flat_map(lambda two: (((start, two[1]), None) for start in two[0]))
+        )
         new = longer.reduce_by_key(either).subtract_by_key(paths).cache()
         paths = paths.union(new)
     return paths.keys()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import headrace
-from headrace import StorageLevel, testing
+from headrace import Broadcast, StorageLevel, testing
 from headrace.context import Context
 from headrace.loops.jobs import MESSAGE_BLOB_BYTES
 from headrace.observe.story import Story
@@ -204,11 +204,15 @@ def test_what_is_freed_while_nobody_is_on_a_host(seed: int) -> None:
     with headrace.connect(f"sim://?workers=2&hosts=2&seed={seed}", progress=False) as ctx:
         pairs = ctx.range(40, num_slices=8).key_by(lambda x: x % 5).reduce_by_key(max, 6)
         names = ctx.broadcast({"Ada": 36})
-        assert pairs.filter(lambda pair: pair[0] < len(names.value)).count() == 1
+
+        def is_named(pair: tuple[int, int], names: Broadcast[dict[str, int]] = names) -> bool:
+            return pair[0] < len(names.value)
+
+        assert pairs.filter(is_named).count() == 1
         assert {path.split("/")[2] for path in files(ctx, "/shuffle/")} == {"h0", "h1"}
         for worker in ctx.workers():
             testing.kill_worker(ctx, worker.id)
-        del pairs, names
+        del pairs, names, is_named
         gc.collect()
         assert ctx.range(40, num_slices=40).count() == 40
         assert {worker.host for worker in ctx.workers() if worker.state != "starting"} == {"h0", "h1"}
