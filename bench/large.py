@@ -23,7 +23,7 @@ JOBS = {
 }
 OTHERS = {"spark": ("pyspark", "PySpark RDD, local[2]"), "dask": ("dask.bag", "Dask bag, two processes")}
 MISSING = {("sort", "dask"): "Dask bag cannot sort"}
-PATIENCE_S = 1200.0
+PATIENCE_S = 200.0
 LOOK_S = 0.1
 
 

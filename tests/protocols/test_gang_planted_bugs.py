@@ -108,6 +108,7 @@ BUGS: dict[str, type[Schedule | Claims | Lineage]] = {
     "one output of a gang is lost without the others": LosesOneOfMany,
 }
 PLAYED: dict[type[Schedule | Claims | Lineage], Callable[[type[SchedulingWorld]], None]] = {
+    CountsOneByOne: scenes.what_one_task_did_is_done_again_when_another_is_lost,
     KeepsWhatSomeOfAGangDid: scenes.what_one_task_did_is_done_again_when_another_is_lost,
     BeginsAnewTooEarly: scenes.a_gang_begins_when_the_last_of_the_one_before_has_ended,
     MakesOneResultAgain: scenes.results_that_some_have_are_made_again_with_the_lost_one,
