@@ -9,7 +9,6 @@ from headrace.loops.jobs import FailedAttempt
 from headrace.loops.session import Session
 from headrace.observe.failures import Keeper, find, shipped_items, surroundings
 from headrace.runtime.files import SystemFiles
-from headrace.runtime.replay import Replay, look_into
 from headrace.store.capsules import read_capsule
 from headrace.store.layout import CAPSULE
 from headrace.store.mapoutput import read_range
@@ -96,6 +95,8 @@ def replay(run: str, attempt: int, debug: bool) -> None:
     """
     capsule, around = read_capsule(SystemFiles(), find(run, attempt)), surroundings(run)
     shipped = shipped_items(around.shipped)[0] if around.shipped else ()
+    from headrace.runtime.replay import Replay, look_into  # what runs tasks: heavy, and few programs need it
+
     played = Replay(capsule, around.shipped, shipped, own=around.own)
     try:
         played.run()

@@ -18,7 +18,6 @@ import importlib
 import os
 import shutil
 import sys
-import tarfile
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -27,7 +26,6 @@ from msgspec import Struct
 
 from headrace.errors import WorldError
 from headrace.ports import Bytes
-from headrace.store.unpacking import unpack
 
 Kind = Literal["file", "folder", "archive", "module", "package"]
 PIECE = 1 << 20
@@ -98,6 +96,8 @@ def put_in_place(item: Item, payload: str, folder: str, unpack_bytes: int) -> No
         return
     aside = f"{payload}.unpacked"
     try:
+        from headrace.store.unpacking import unpack  # archives of all kinds: heavy, and few programs need it
+
         unpack(payload, aside, unpack_bytes)
         if not os.path.exists(path):
             os.rename(aside, path)
@@ -122,6 +122,8 @@ def pack_folder(source: str, target: str) -> None:
         OSError: it cannot be read, or a link in it leads back to a folder that the link lies in.
 
     """
+    import tarfile
+
     with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
         for where, folders, names in os.walk(source, followlinks=True):
             folders[:] = sorted(name for name in folders if name != "__pycache__")
