@@ -65,6 +65,16 @@ def in_turn(rounds: int, candidates: Mapping[str, Callable[[], object]]) -> dict
     return times
 
 
+def parts_of(figures: str) -> dict[str, str]:
+    """Cut figures into parts, by name.
+
+    >>> parts_of("about it" + chr(10) + "### one" + chr(10) + "- 1" + chr(10) + "### two")
+    {'one': '- 1', 'two': ''}
+    """
+    texts = [part.partition("\n") for part in ("\n" + figures).split("\n### ")[1:]]
+    return {name: text.rstrip("\n") for name, _, text in texts}
+
+
 START, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
@@ -97,11 +107,12 @@ class Report:
         self.lines.append(f"- {text.strip()}")
 
     def write(self, path: str, about: list[str]) -> None:
-        """Put the figures between the marks in a page, in place of those that were there."""
+        """Put the figures between the marks in a page, each part in place of what was there of it."""
         page = Path(path)
         before, _, rest = page.read_text(encoding="utf-8").partition(START)
-        _, _, after = rest.partition(END)
-        figures = "\n".join(["", *about, *self.lines, ""])
+        old, _, after = rest.partition(END)
+        parts = parts_of(old) | parts_of("\n".join(["", *self.lines]))
+        figures = "\n".join(["", *about, *(f"\n### {name}\n{text}" for name, text in parts.items()), ""])
         page.write_text(f"{before}{START}\n{figures}\n{END}{after}", encoding="utf-8")
 
     def finish(self) -> int:
