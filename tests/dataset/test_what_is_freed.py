@@ -6,7 +6,6 @@ import gc
 import operator
 import weakref
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from headrace.context import Context
 from headrace.loops.jobs import MESSAGE_BLOB_BYTES
 from headrace.observe.story import Story
 from headrace.protocols.messages import CancelAttempts, Run, encode
-from tests.real.help import until
+from tests.real.help import files_below, until
 
 
 @pytest.fixture(scope="module", params=["inline://", "local://?workers=2", "sim://?workers=3"])
@@ -32,7 +31,7 @@ def files(ctx: Context, holds: str) -> list[str]:
     if ctx.config.scheme == "sim":
         simulated = ctx._session.disk.files  # type: ignore[attr-defined]
         return [path for path in simulated if holds in path]
-    return [str(path) for path in Path(layout.root).rglob("*") if path.is_file() and holds in str(path)]
+    return [path for path in files_below(layout.root) if holds in path]
 
 
 def soon(ctx: Context, done: Callable[[], bool], what: str) -> None:

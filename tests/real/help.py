@@ -200,3 +200,8 @@ def write(folder: Path, name: str, source: str) -> Path:
     path = folder / name
     path.write_text(textwrap.dedent(source))
     return path
+
+
+def files_below(folder: str | os.PathLike[str]) -> list[str]:
+    """List the files in a folder and all below it; others may remove some while they are being listed."""
+    return [os.path.join(here, name) for here, _, names in os.walk(folder) for name in names]
