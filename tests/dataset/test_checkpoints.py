@@ -259,7 +259,7 @@ def test_names_and_checkpoints_are_shown(here: Context) -> None:
     sums.checkpoint()
     sums.count()
     assert "reduce_by_key(checkpointed) 'sums'" in sums.explain()
-    assert "recovery: re-run, replicate, checkpoint, because" in sums.explain()
+    assert "recovery: re-run, replicate (backup copies of slow tasks), checkpoint, because" in sums.explain()
     assert sums.to_debug_string().count("\n") == 0
     with pytest.raises(UsageError, match="some text"):
         sums.set_name("")

@@ -14,7 +14,10 @@ import headrace
 from headrace.context import Context
 from headrace.dataset import Dataset
 
-BOTH = "re-run, replicate, because its tasks read immutable input and write once, so running one twice is safe"
+BOTH = (
+    "re-run, replicate (backup copies of slow tasks), because its tasks read immutable input and write once, "
+    "so running one twice is safe"
+)
 ALONE = "re-run, because its tasks read immutable input; backup copies are switched off"
 
 

@@ -153,7 +153,7 @@ class Dataset(
         stage ... (result, 2 tasks)
           fused:    parallelize(2 slices) -> map(str.upper)
           result:   collect
-          recovery: re-run, replicate, because ...
+          recovery: re-run, replicate (backup copies of slow tasks), because ...
         """
         stages = self._engine.compile(self._operator, RecordsSink(), "collect", everything=True)
         return explain(stages, finished=self._engine.session.finished(), copies=self._engine.config.speculate.enabled)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import struct
-import threading
 from collections.abc import Callable
-from typing import cast, get_args
+from typing import get_args
 
 from msgspec import Struct
 
 from headrace.config import Config, MemoryConfig
-from headrace.errors import WorldError
 from headrace.execute import recurring
-from headrace.execute.blame import Blame, blame
-from headrace.execute.doing import doing
-from headrace.execute.task import Finished, TaskBody
 from headrace.ids import AttemptId, Digest, HostId, OperatorId, StageId, TaskId, WorkerId
 from headrace.loops.body import BodyPort, Machinery, Table
 from headrace.loops.copies import Copies
@@ -23,9 +17,9 @@ from headrace.loops.data import DataPlane
 from headrace.loops.gangs import Meetings
 from headrace.loops.loading import Loading
 from headrace.loops.loop import Loop
-from headrace.loops.saving import Attempted, Saved, Saving
-from headrace.plan.stages import Program
-from headrace.ports import BlockLost, Clock, Files, Flag, Gate, Network, Peer, Recorder, Runner, TaskCancelled
+from headrace.loops.running import Order, Running, Workshop
+from headrace.loops.saving import Saving
+from headrace.ports import Clock, Files, Flag, Gate, Network, Peer, Recorder, Runner
 from headrace.protocols import commit, worker
 from headrace.protocols.messages import (
     Beat,
@@ -50,7 +44,6 @@ from headrace.protocols.messages import (
     Pull,
     Replicate,
     Replicated,
-    Report,
     Retire,
     Run,
     Settled,
@@ -83,29 +76,6 @@ class WorkerPorts(Struct, frozen=True):
     in_program: bool = False  # bodies run in the user's own thread: Ctrl-C in one of them is for the program
 
 
-class _Order(Struct):
-    """What an attempt was asked to do."""
-
-    job: int
-    task: TaskId
-    program: Digest
-    blobs: tuple[Digest, ...]
-    number: int = 0
-    properties: tuple[tuple[str, str], ...] = ()
-    shipped: Digest = Digest("")
-
-
-class _Running(Struct):
-    """The body that runs, or that has ended and is not settled."""
-
-    port: BodyPort
-    began_ns: int
-    report: Report | None = None
-    thread: int = 0
-    program: Program | None = None
-    body: TaskBody | None = None
-
-
 class _Question(Struct):
     """A body waits to hear who keeps a cached partition."""
 
@@ -123,8 +93,8 @@ class WorkerLoop:
         self.loop = Loop()
         self.layout = Layout(root)
         self.program_peer: Peer | None = None
-        self.orders: dict[AttemptId, _Order] = {}
-        self.attempts: dict[AttemptId, _Running] = {}
+        self.orders: dict[AttemptId, Order] = {}
+        self.attempts: dict[AttemptId, Running] = {}
         self.questions: dict[tuple[int, int], _Question] = {}
         self.retired = False
         memory = config.memory or MemoryConfig()
@@ -153,6 +123,9 @@ class WorkerLoop:
         )
         self.saving = Saving(self.shared, ports.clock.now_ns)
         self.depot = Depot(f"{self.layout.host(host)}/shipped", shares_home=HOME in self.shared.near)
+        self.workshop = Workshop(
+            worker_id, ports.clock, ports.gate, self.loading, self.saving, self.depot, ports.in_program
+        )
         self.copies = Copies(self.cache, self.plane, self._replicated)
         self._wire()
         recurring.limit(memory.worker_bytes // 16)
@@ -286,7 +259,7 @@ class WorkerLoop:
         program, properties = Digest(message.program), message.properties
         for attempt, partition, number in message.attempts:
             task = TaskId(StageId(message.stage), partition)
-            order = _Order(message.job, task, program, blobs, number, properties, Digest(message.shipped))
+            order = Order(message.job, task, program, blobs, number, properties, Digest(message.shipped))
             if attempt not in self._machine().over and attempt not in self.attempts:  # said twice, or called off before
                 self.orders.setdefault(AttemptId(attempt), order)
         needs = [f"blob {digest}" for digest in dict.fromkeys((*blobs, message.program))]
@@ -376,11 +349,21 @@ class WorkerLoop:
         order = self.orders.pop(attempt)
         self._trim(order)
         port = BodyPort(self.shared, order.job, order.task, attempt)
-        self.attempts[attempt] = _Running(port, self.ports.clock.now_ns())
+        running = self.attempts[attempt] = Running(attempt, order, port, self.workshop)
         self.loop.tell("commit", commit.Began(attempt))
-        self.ports.runner.start(lambda: self._body(attempt, order, port))
+        self.ports.runner.start(lambda: self._body(attempt, running))
 
-    def _trim(self, order: _Order) -> None:
+    def _body(self, attempt: AttemptId, running: Running) -> None:
+        """Run a body to its end; not on the loop's thread."""
+        interrupt = running.run()
+        self.loop.tell("commit", commit.Ended(attempt, running.left_output, self.ports.clock.now_ns()))
+        self.loop.tell("worker", worker.BodyEnded(attempt))
+        self.loop.wake()
+        self.ports.recorder.note("idle", 0)  # not before it was reported: what ends the process until then is its doing
+        if interrupt is not None:
+            raise interrupt
+
+    def _trim(self, order: Order) -> None:
         """Let go of code that nobody has asked for in a while."""
         waiting = [order, *self.orders.values()] if self.loading.is_full else []
         dropped = self.loading.trim({digest for one in waiting for digest in (*one.blobs, one.program)})
@@ -393,136 +376,11 @@ class WorkerLoop:
             self.loading.forget(digest)
             self.loop.tell("worker", worker.Forgotten((f"blob {digest}",)))
 
-    def _body(self, attempt: AttemptId, order: _Order, port: BodyPort) -> None:
-        """Run a body to its end, whatever that is; not on the loop's thread."""
-        began = self.ports.clock.now_ns()
-        body: TaskBody | None = None
-        program: Program | None = None
-        interrupt: KeyboardInterrupt | None = None
-        running = self.attempts[attempt]
-        running.thread = threading.get_ident()
-        try:
-            port.pause()
-            program = self._load(order, port)
-            properties = dict(order.properties)
-            body = TaskBody(program, order.task, attempt, port, order.number, properties, self.depot.folder)
-            running.program, running.body = program, body
-            finished = body.run()
-            if port.cancelled:
-                raise TaskCancelled  # a function may have caught that, too
-            port.publish()
-            report = self._report(order, attempt, port, "done", began, finished=finished)
-        except TaskCancelled:
-            report = self._report(order, attempt, port, "stopped", began)
-        except BlockLost as error:
-            report = self._report(order, attempt, port, "starved", began, lost=error)
-        except BaseException as error:  # user code may raise anything, SystemExit and KeyboardInterrupt included
-            kind = type(error)  # `isinstance` would ask the exception itself, which may raise another
-            if self.ports.in_program and issubclass(kind, KeyboardInterrupt):
-                interrupt = cast("KeyboardInterrupt", error)
-            if body is not None and body.lost is not None and interrupt is None:  # a function has made another of that
-                report = self._report(order, attempt, port, "starved", began, lost=body.lost)
-            else:
-                report = self._failed(order, attempt, port, began, error, program, body)
-        finally:
-            port.close()
-        if report.outcome != "done":
-            port.discard()
-        running.report, running.body, running.program = report, None, None
-        now = self.ports.clock.now_ns()
-        self.loop.tell("commit", commit.Ended(attempt, report.outcome == "done" and port.left_output, now))
-        self.loop.tell("worker", worker.BodyEnded(attempt))
-        self.loop.wake()
-        self.ports.recorder.note("idle", 0)  # not before it was reported: what ends the process until then is its doing
-        if interrupt is not None:
-            raise interrupt
-
-    def _load(self, order: _Order, port: BodyPort) -> Program:
-        if order.shipped:  # first: whatever follows may import it
-            self.depot.install(order.shipped, self.loading.data(order.shipped, port), port.provided, f"{self.id}")
-        return self.loading.program(order.program, order.blobs, port)
-
-    def _report(
-        self,
-        order: _Order,
-        attempt: AttemptId,
-        port: BodyPort,
-        outcome: str,
-        began_ns: int,
-        *,
-        finished: Finished | None = None,
-        lost: BlockLost | None = None,
-        error: Blame | None = None,
-        saved: Saved | None = None,
-    ) -> Report:
-        result = port.outcome
-        done = finished is not None
-        return Report(
-            order.task.stage,
-            order.task.partition,
-            attempt,
-            outcome,
-            max(1, self.ports.clock.now_ns() - began_ns),
-            finished.records if finished is not None else port.records,
-            port.read_bytes,
-            port.written_bytes,
-            result.size if done and result is not None else 0,
-            result is None or result.inline,
-            result.data if done and result is not None and result.inline else b"",
-            finished.updates if finished is not None else b"",
-            port.kept,
-            lost.stage if lost is not None else 0,
-            lost.lost if lost is not None else (),
-            lost.why if lost is not None else "",
-            dump_blame(error, saved) if error is not None else b"",
-            (error.pickled or b"") if error is not None else b"",
-        )
-
-    def _failed(
-        self,
-        order: _Order,
-        attempt: AttemptId,
-        port: BodyPort,
-        began_ns: int,
-        error: BaseException,
-        program: Program | None,
-        body: TaskBody | None,
-    ) -> Report:
-        found, kind = blame(error, program, body.flows if body is not None else ()), type(error)
-        if self.ports.in_program and issubclass(kind, KeyboardInterrupt):
-            saved = INTERRUPTED
-        elif issubclass(kind, WorldError):
-            saved = NOT_TO_BLAME
-        else:
-            saved = self._save(order, attempt, port, found)
-        return self._report(order, attempt, port, "failed", began_ns, error=found, saved=saved)
-
-    def _save(self, order: _Order, attempt: AttemptId, port: BodyPort, found: Blame) -> Saved:
-        """Save what an attempt was given that has failed, for it to be run again elsewhere."""
-        self.ports.gate.confirm()
-        main = self.loading.mains(order.blobs)
-        attempted = Attempted(
-            order.job,
-            order.task,
-            attempt,
-            self.id,
-            order.number,
-            order.properties,
-            order.program,
-            order.blobs,
-            main,
-            found.summary,
-            found.text(),
-        )
-        return self.saving.save(attempted, port, lambda digest: self.loading.data(digest, port))
-
     def _describe(self, attempt: AttemptId) -> None:
         """Tell what an attempt is doing that takes too long, before it is interrupted."""
         state = self.attempts.get(attempt)
         if state is not None and state.report is None:
-            flows = state.body.flows if state.body is not None else ()
-            what = doing(state.thread, WorkerLoop._body.__code__, state.program, flows)
-            self.send(Doing(attempt, what[:DOING_MAX]))
+            self.send(Doing(attempt, state.doing()[:DOING_MAX]))
 
     def _interrupt(self, effect: worker.Interrupt) -> None:
         self.attempts[effect.attempt].port.cancelled = True
@@ -531,12 +389,11 @@ class WorkerLoop:
     # Ends.
 
     def _return(self, effect: worker.Return) -> None:
-        order = self.orders.pop(effect.attempt, None) or _Order(0, TaskId(StageId(0), 0), Digest(""), ())
+        order = self.orders.pop(effect.attempt, None) or Order(0, TaskId(StageId(0), 0), Digest(""), ())
         port = BodyPort(self.shared, order.job, order.task, effect.attempt)
-        now = self.ports.clock.now_ns()
-        report = self._report(order, effect.attempt, port, "returned", now)
-        self.attempts[effect.attempt] = _Running(port, now, report)
-        self.loop.tell("commit", commit.Ended(effect.attempt, left_output=False, now_ns=now))
+        running = self.attempts[effect.attempt] = Running(effect.attempt, order, port, self.workshop)
+        running.give_back()
+        self.loop.tell("commit", commit.Ended(effect.attempt, left_output=False, now_ns=self.ports.clock.now_ns()))
 
     def _send_report(self, effect: commit.SendReport) -> None:
         report = self.attempts[effect.attempt].report
@@ -567,22 +424,3 @@ class WorkerLoop:
         if not self.retired:
             self.retired = True
             self.ports.leave()
-
-
-NOT_TO_BLAME = Saved(why="its functions were not to blame. Do what is said of the disk, and run the job again")
-INTERRUPTED = Saved(why="it was interrupted. Run the job again")
-
-
-def dump_blame(found: Blame, saved: Saved | None = None) -> bytes:
-    """Write what is known about an exception as JSON: it is read by people and tests, and runs nothing."""
-    site = found.site
-    return json.dumps(
-        {
-            "summary": found.summary,
-            "text": found.text(),
-            "operator": found.operator,
-            "site": str(site) if site is not None else None,
-            "record": found.record,
-            **({"capsule": saved.name, "unsaved": saved.why} if saved is not None else {}),
-        }
-    ).encode()

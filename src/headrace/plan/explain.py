@@ -64,8 +64,7 @@ def _stage(stage: Stage, finished: bool, copies: bool) -> Iterator[str]:
         yield f"  result:   {spec.name}"
     for said in advice(stage.operators):
         yield f"  advice:   {said}"
-    how = protection(stage, copies=copies)
-    yield f"  recovery: {', '.join(c.recovery for c in how.cells)}, because {how.because}"
+    yield f"  recovery: {protection(stage, copies=copies)}"
 
 
 def _adapted(operators: Sequence[Operator]) -> Iterator[str]:

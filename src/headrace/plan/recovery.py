@@ -34,7 +34,12 @@ class Cell(Struct, frozen=True):
 TABLE: tuple[Cell, ...] = (
     Cell("task", "re-run", "lineage: lost partitions are computed again from what they were made of", True),
     Cell("task", "checkpoint", "a long lineage is cut by writing its partitions to a shared store", True),
-    Cell("task", "replicate", "slow tasks get backup copies, and the first to commit wins", True),
+    Cell(
+        "task",
+        "replicate",
+        "slow tasks get backup copies, and the first to commit wins; what is kept may be so by several workers",
+        True,
+    ),
     Cell("vertex", "re-run", "its input is replayed into an empty state", False),
     Cell("vertex", "checkpoint", "its state is restored from a consistent cut, and its input rewound to it", False),
     Cell("vertex", "replicate", "another process holds the same state", False),
@@ -51,10 +56,21 @@ def cell(execution: Execution, recovery: Recovery) -> Cell:
 
 
 class Protection(Struct, frozen=True):
-    """How a stage is protected, and why so."""
+    """How a stage is protected, and why so.
+
+    Attributes:
+        twice: of what there are or may be several at once, where it is replicated.
+
+    """
 
     cells: tuple[Cell, ...]
     because: str
+    twice: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        named = {"replicate": f"replicate ({' and '.join(self.twice)})"} if self.twice else {}
+        kinds = ", ".join(named.get(cell.recovery, cell.recovery) for cell in self.cells)
+        return f"{kinds}, because {self.because}"
 
 
 def protection(stage: Stage, *, copies: bool) -> Protection:
@@ -65,10 +81,15 @@ def protection(stage: Stage, *, copies: bool) -> Protection:
 
     """
     found = _of_tasks(stage, copies=copies)
-    if not any(is_checkpoint(node.body) for node in stage.program.nodes):
-        return found
-    cells = (*found.cells, cell("task", "checkpoint"))
-    return Protection(cells, f"{found.because}; it begins at a checkpoint, and nothing before that is run again")
+    keepers = max((node.level.replication for node in stage.program.nodes if node.cached), default=1)
+    if keepers > 1:
+        cells = tuple(dict.fromkeys((*found.cells, cell("task", "replicate"))))
+        because = f"{found.because}; what is kept outlives a worker"
+        found = Protection(cells, because, (*found.twice, f"{keepers} replicas of what is kept"))
+    if any(is_checkpoint(node.body) for node in stage.program.nodes):
+        because = f"{found.because}; it begins at a checkpoint, and nothing before that is run again"
+        found = Protection((*found.cells, cell("task", "checkpoint")), because, found.twice)
+    return found
 
 
 def is_checkpoint(body: Body) -> bool:
@@ -89,4 +110,5 @@ def _of_tasks(stage: Stage, *, copies: bool) -> Protection:
     return Protection(
         (rerun, cell("task", "replicate")),
         "its tasks read immutable input and write once, so running one twice is safe",
+        ("backup copies of slow tasks",),
     )
