@@ -106,7 +106,8 @@ class Config(Struct, frozen=True, kw_only=True):
     hosts: int = 1
     directory: str | None = None  # where temporary data goes; None: the system's temporary directory
     seed: int = 0  # of a simulated world
-    faults: tuple[str, ...] = ()  # kinds of fault in a simulated world
+    faults: tuple[str, ...] = ()  # kinds of fault in a simulated world, drawn from the seed
+    plan: str | None = None  # a file that says what goes wrong in a simulated world, instead
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     speculate: SpeculateConfig = field(default_factory=SpeculateConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -244,10 +245,12 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "split_records": ("join", "split_records", _positive),
     "seed": ("", "seed", _count),
     "faults": ("", "faults", lambda text: tuple(part for part in text.split(",") if part)),
+    "plan": ("", "plan", str),
 }
+SIMULATED = frozenset({"seed", "faults", "plan"})
 SCHEMES: dict[str, frozenset[str]] = {
-    "local": frozenset(OPTIONS) - {"seed", "faults"},
-    "inline": frozenset(OPTIONS) - {"seed", "faults", "workers", "hosts", "heartbeat", "suspect", "hung"},
+    "local": frozenset(OPTIONS) - SIMULATED,
+    "inline": frozenset(OPTIONS) - SIMULATED - {"workers", "hosts", "heartbeat", "suspect", "hung"},
     "sim": frozenset(OPTIONS),
 }
 LATER = {"redis": "Redis", "rediss": "Redis", "ray": "Ray"}

