@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headrace.config import MS
 from headrace.ports import Clock, Gate
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.gate import ThreadGate
+from headrace.sim.clock import SimClock
 from headrace.sim.session import ProgramGate
 from headrace.sim.world import World
 
@@ -49,6 +53,36 @@ class TestVirtualTime(ClockContract):
         assert isinstance(clock, World)
         clock.later(MS, "tick", lambda: None)
         clock.step()
+
+
+class TestProcessClock(ClockContract):
+    """A clock that runs wrong and jumps both ways keeps the promise all the same."""
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        self.virtual, self.turns = World(3), 0
+        return SimClock(self.virtual)
+
+    def advance(self, clock: Clock) -> None:
+        assert isinstance(clock, SimClock)
+        self.virtual.time_ns += MS
+        self.turns += 1
+        clock.rate_ppm = (900_000, 1_100_000, 37, 1_000_000)[self.turns % 4]
+        clock.offset_ns += (-3 * MS, 5 * MS, 0)[self.turns % 3]
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**10), st.integers(1, 3_000_000)), max_size=20))
+def test_a_wrong_clock_gains_what_its_rates_say_and_its_timers_agree(spans: list[tuple[int, int]]) -> None:
+    world, exact = World(5), Fraction(77)
+    clock = SimClock(world, 77)
+    for span, rate in spans:
+        clock.rate_ppm = rate
+        before = clock.now_ns()
+        world.time_ns += span
+        exact += Fraction(span * rate, 10**6)
+        tick = 10**6 // rate + 1  # of virtual time
+        assert abs(clock.true_ns(clock.now_ns() - before) - span) <= 2 * tick
+    assert exact - len(spans) - 1 <= clock.now_ns() <= exact
 
 
 class GateContract:

@@ -79,7 +79,7 @@ class SimPlace:
             process.loop.tick()
             self._tick(process)
 
-        process.happen("ticks", self._config.membership.heartbeat_ns, tick)
+        process.happen("ticks", process.clock.true_ns(self._config.membership.heartbeat_ns), tick)
 
     def kill(self, worker: WorkerId) -> None:
         """End a worker at once."""

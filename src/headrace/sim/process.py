@@ -9,6 +9,7 @@ from headrace.ids import HostId, WorkerId
 from headrace.loops.work import WorkerLoop, WorkerPorts
 from headrace.ports import Phase
 from headrace.sim.bodies import Body, SimCrash, SimGate, SimRunner
+from headrace.sim.clock import SimClock
 from headrace.sim.disk import SimDisk, SimFiles
 from headrace.sim.network import SimNetwork, Wire
 from headrace.sim.world import World
@@ -24,6 +25,7 @@ class SimProcess:
     ) -> None:
         self.world, self.id, self.host, self.pid = world, worker, host, pid
         self.alive, self.paused = True, False
+        self.clock = SimClock(world)
         self.slowness = 1.0
         self.charged_ns = 0
         self.body: Body | None = None
@@ -33,7 +35,7 @@ class SimProcess:
         self.network = SimNetwork(wire, str(worker), self)
         self.left: Callable[[], None] = lambda: None
         ports = WorkerPorts(
-            world,
+            self.clock,
             self.network,
             SimFiles(disk, self),
             SimRunner(self),
