@@ -7,7 +7,6 @@ passes through it.
 from __future__ import annotations
 
 import struct
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -17,6 +16,7 @@ from headrace.config import Config
 from headrace.ids import AttemptId, Digest, HostId, JobId, OperatorId, StageId, TaskId, WorkerId
 from headrace.loops.codes import Codes
 from headrace.loops.data import DataPlane
+from headrace.loops.freeing import Freeing
 from headrace.loops.gangs import Assembly
 from headrace.loops.jobs import JobHandle, StageCode, read_raised
 from headrace.loops.loop import Loop
@@ -58,11 +58,10 @@ from headrace.protocols.messages import (
     encode,
 )
 from headrace.protocols.tries import Tries
-from headrace.store.layout import HOME, Layout, code_name
+from headrace.store.layout import HOME, Layout
 from headrace.store.serving import BlockReader
 
 PLACE = struct.Struct("<II")
-FREED_MAX = 1000  # things that were freed of late: the first worker of a host is told, perhaps there was none to tell
 
 
 class ControllerPorts(Struct, frozen=True):
@@ -93,10 +92,8 @@ class Controller:
         self.layout = Layout(root)
         self.members: dict[WorkerId, Member] = {}
         self.by_peer: dict[Peer, WorkerId] = {}
-        self.codes = Codes(self._remove_code)
-        self.removed: deque[str] = deque()  # code that workers need not hold any more
-        self.freed_stages: deque[int] = deque(maxlen=FREED_MAX)
-        self.freed_names: deque[str] = deque(maxlen=FREED_MAX)
+        self.freeing = Freeing(ports.files, self.layout, self.members, self._send)
+        self.codes = Codes(self.freeing.code)
         self.cached: set[OperatorId] = set()  # datasets that the program wants kept
         self.outbox = _Outbox()
         self.tries = Tries()
@@ -107,7 +104,7 @@ class Controller:
         home = BlockReader(ports.files, self.layout, HOME)
         self.plane = DataPlane(self.loop, ports.clock, ports.network, home, config.data, self._locate_for_us)
         self.results = Results(
-            ports.clock, ports.files, self.layout, config.data, self.near, self.plane, self._schedule, self._free_on
+            ports.clock, ports.files, self.layout, config.data, self.near, self.plane, self._schedule, self.freeing.on
         )
         self.assembly = Assembly(self.loop, self._send, self._now)
         self.assembly.wire()
@@ -160,7 +157,7 @@ class Controller:
                 words.CountUpdates: self.results.count_updates,
                 words.FinishJob: self.results.finish,
                 words.FailJob: self.results.fail,
-                words.FreeShuffle: self._free_shuffle,
+                words.FreeShuffle: lambda e: self.freeing.shuffle(e.stage),
                 words.Stalled: _for_watchers,
                 words.Note: _for_watchers,
             },
@@ -214,14 +211,11 @@ class Controller:
 
     def withdraw(self, *names: str) -> None:
         """Remove blocks from the program's own store, and from the workers' memories."""
-        for name in names:
-            self.ports.files.remove(self.layout.path(HOME, name))
-        self.unload(*names)
+        self.freeing.blocks(names)
 
     def unload(self, *names: str) -> None:
         """Have the workers let go of blocks of the program's own store; they read them again when they need them."""
-        self.freed_names.extend(names)
-        self._tell_all(Free((), (), names))
+        self.freeing.unload(names)
 
     def cancel(self, job: JobId, because: str) -> None:
         """Have a job end."""
@@ -237,12 +231,6 @@ class Controller:
         """No dataset refers to a shuffle any more."""
         self._schedule(words.ShuffleReleased(stage))
 
-    def _remove_code(self, digest: Digest) -> None:
-        """Nobody needs some large code any more; told in any thread."""
-        name = code_name(digest)
-        self.ports.files.remove(self.layout.path(HOME, name))
-        self.removed.append(name)
-
     def share_main(self, digest: Digest, blob: bytes) -> None:
         """Keep classes of `__main__` ready for every worker that asks."""
         self.codes.add_main(digest, blob)
@@ -257,7 +245,7 @@ class Controller:
         self.cached.discard(operator)
         self.replicas.forget(operator)
         self._schedule(words.DatasetUncached(operator))
-        self._tell_all(Free((), (operator,), ()))
+        self.freeing.dataset(operator)
 
     def forget(self, operator: OperatorId | None, names: tuple[str, ...]) -> None:
         """Nothing refers any more to a dataset that is kept, or to blocks of the program's own store."""
@@ -295,8 +283,7 @@ class Controller:
             return  # buried in the meantime
         member.peer, member.pid, member.address = peer, message.pid, message.address
         self.by_peer[peer] = member.id
-        if self._there(member.host) == [member.id] and (self.freed_stages or self.freed_names):
-            self._send(member.id, Free(tuple(self.freed_stages), (), tuple(self.freed_names)))
+        self.freeing.welcome(member)
         self.loop.tell("membership", membership.Ready(member.id, self._now()))
 
     def _told(self, member: Member, message: Message) -> None:
@@ -430,8 +417,7 @@ class Controller:
     def run(self) -> None:
         """Run the loop until nothing waits, then send what was gathered."""
         self.loop.run()
-        while self.removed:
-            self._tell_all(Free((), (), (self.removed.popleft(),)))
+        self.freeing.run()
         self.results.rest(lambda: (attempt.task.stage for attempt in self.scheduler.attempts.values()))
         outbox = self.outbox
         if not (outbox.runs or outbox.kept or outbox.discarded):
@@ -473,19 +459,6 @@ class Controller:
         self.loop.tell("claims", claims.StageOver(effect.stage))
         self.tries.forget(effect.stage)
         self.codes.end(effect.stage)
-
-    def _free_on(self, host: HostId, name: str) -> None:
-        self.freed_names.append(name)
-        there = self._there(host)
-        if there:
-            self._send(there[0], Free((), (), (name,)))
-
-    def _there(self, host: HostId) -> list[WorkerId]:
-        return sorted(m.id for m in self.members.values() if m.host == host and m.peer is not None)
-
-    def _free_shuffle(self, effect: words.FreeShuffle) -> None:
-        self.freed_stages.append(effect.stage)
-        self._tell_all(Free((effect.stage,), (), ()))
 
     # Workers.
 
