@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -35,16 +35,20 @@ _open: set[Context] = set()  # held until closed: a program that lets go of its 
 
 
 class Connecting:
-    """What `headrace run` lays over every `connect` in a script.
+    """What `headrace run` and `headrace simulate` lay over every `connect` in a script.
 
     Attributes:
         url: instead of what the script says.
+        rewrite: makes another address of the one that the script, or `url`, says.
         progress: whether to show any; None leaves it to the terminal.
+        opened: is shown every context that is made.
 
     """
 
     url: str | None = None
+    rewrite: Callable[[str], str] | None = None
     progress: bool | None = None
+    opened: Callable[[Context], None] | None = None
 
 
 class Context(Sources, JobControl, Durability, Shipping):
@@ -229,7 +233,8 @@ def connect(
 def _connect(
     url: str | None, progress: bool | None, options: Mapping[str, Any], watchers: Iterable[Watcher]
 ) -> Context:
-    config = parse_url(Connecting.url or url or os.environ.get(ENVIRONMENT) or "local://")
+    address = Connecting.url or url or os.environ.get(ENVIRONMENT) or "local://"
+    config = parse_url(Connecting.rewrite(address) if Connecting.rewrite is not None else address)
     for name, value in options.items():
         if value is not None:
             config = with_option(config, name, str(value) if isinstance(value, int | float) else value)
@@ -237,7 +242,10 @@ def _connect(
     onlookers = Onlookers(wanted)
     session = _session(config, [*onlookers.watchers, *watchers], onlookers.printed)
     onlookers.begin(session)
-    return Context(session, onlookers)
+    made = Context(session, onlookers)
+    if Connecting.opened is not None:
+        Connecting.opened(made)
+    return made
 
 
 def _session(config: Config, watchers: list[Watcher], printed: Printed) -> Session:
