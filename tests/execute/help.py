@@ -161,7 +161,7 @@ class MemoryPort:
         self.brought = MemoryResult()
         self.finished: Finished | None = None
         self.phases: list[Phase] = []
-        self.paused = 0
+        self.paused = self.told_of = 0  # times, and records
         self.cancel_after: int | None = None
 
     def enter(self, phase: Phase) -> None:
@@ -171,6 +171,7 @@ class MemoryPort:
     def pause(self, records: int = 0, fraction: float | None = None) -> None:
         assert fraction is None or 0 <= fraction <= 1
         self.paused += 1
+        self.told_of += records
         if self.cancel_after is not None and self.paused > self.cancel_after:
             raise TaskCancelled
 

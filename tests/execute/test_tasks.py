@@ -30,6 +30,12 @@ def test_a_range_is_dealt_out_whole_and_in_order() -> None:
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
+@pytest.mark.parametrize("number", [0, 12, CHUNK_RECORDS + 1])
+def test_the_records_of_a_range_are_told_of_as_they_are(number: int) -> None:
+    (port,) = World().run(Lineage().numbers(range(number), 1), ValueSink(user(helpers.count)))
+    assert port.told_of == number
+
+
 def test_slices_too_large_for_the_plan_come_from_the_programs_store() -> None:
     make = Lineage()
     world = World(piece=5)

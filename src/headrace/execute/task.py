@@ -248,8 +248,9 @@ class TaskBody:
         length = len(body.values)
         first, stop = (length * i // partitions for i in (partition, partition + 1))
         for start in range(first, stop, CHUNK_RECORDS):
-            yield list(body.values[start : min(start + CHUNK_RECORDS, stop)])
-            self._port.pause(CHUNK_RECORDS, (start - first) / (stop - first))
+            end = min(start + CHUNK_RECORDS, stop)
+            yield list(body.values[start:end])
+            self._port.pause(end - start, (start - first) / (stop - first))
 
     # Through shuffles.
 
