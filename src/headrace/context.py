@@ -239,7 +239,7 @@ def _connect(
         if value is not None:
             config = with_option(config, name, str(value) if isinstance(value, int | float) else value)
     wanted = Connecting.progress if Connecting.progress is not None else progress
-    onlookers = Onlookers(wanted)
+    onlookers = Onlookers(wanted, measured=config.scheme != "sim")
     session = _session(config, [*onlookers.watchers, *watchers], onlookers.printed)
     onlookers.begin(session)
     made = Context(session, onlookers)

@@ -22,6 +22,7 @@ from headrace.ports import (
     BlockLost,
     Bytes,
     CacheEntry,
+    Clock,
     Files,
     GangMember,
     Gate,
@@ -39,6 +40,7 @@ from headrace.store.layout import HOME, Layout, cache_name, map_output_name, res
 from headrace.store.mapoutput import Broken, MapOutputFiles, MapOutputReader, read_range, remove_map_output
 from headrace.store.scratch import ScratchFile
 
+PHASES: tuple[Phase, ...] = ("fetch", "compute", "write", "commit")
 PULLING = "pulling"  # the file in a host's folder that is locked by who pulls a broadcast value
 
 
@@ -68,6 +70,7 @@ class Machinery(Struct):
     broadcasts: dict[str, Any]
     find_cached: Any  # asks who keeps a cached partition; gives addresses
     meetings: Meetings
+    clock: Clock
 
 
 class BodyPort:
@@ -88,14 +91,26 @@ class BodyPort:
         self._entries: list[Entry] = []
         self._streams: list[Stream] = []  # that are open
         self._phase: Phase = "idle"
+        self._phase_ns = 0  # when it began
+        self._spent: dict[Phase, int] = {}
 
     # Noting and waiting.
 
     def enter(self, phase: Phase) -> None:
         """Note what the body is doing."""
         if phase != self._phase:
-            self._phase = phase
+            now, before = self._shared.clock.now_ns(), self._phase
+            self._spent[before] = self._spent.get(before, 0) + now - self._phase_ns
+            self._phase, self._phase_ns = phase, now
             self._shared.recorder.note(phase, self._attempt)
+
+    @property
+    def spent(self) -> tuple[int, int, int, int]:
+        """How long it has fetched, computed, written and committed, in nanoseconds."""
+        spent = dict(self._spent)
+        spent[self._phase] = spent.get(self._phase, 0) + self._shared.clock.now_ns() - self._phase_ns
+        fetch, compute, write, commit = (spent.get(phase, 0) for phase in PHASES)
+        return fetch, compute, write, commit
 
     def pause(self, records: int = 0, fraction: float | None = None) -> None:
         """Between chunks."""

@@ -356,6 +356,7 @@ class Controller:
             report.written_bytes,
             bool(report.updates),
             cached,
+            report.spent,
         )
         self.results.reported(attempt, report, member.host)
         self.assembly.departed(attempt)

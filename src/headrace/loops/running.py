@@ -161,6 +161,7 @@ class Running:
             lost.why if lost is not None else "",
             dump_blame(error, saved) if error is not None else b"",
             (error.pickled or b"") if error is not None else b"",
+            port.spent,
         )
 
     def _failed(self, error: BaseException) -> Report:

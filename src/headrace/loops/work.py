@@ -120,6 +120,7 @@ class WorkerLoop:
             {},
             self._find_cached,
             self.meetings,
+            ports.clock,
         )
         self.saving = Saving(self.shared, ports.clock.now_ns)
         self.depot = Depot(f"{self.layout.host(host)}/shipped", shares_home=HOME in self.shared.near)

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from headrace.errors import InputError, UsageError
 from headrace.observe import stories
+from headrace.store import archive
 from headrace.store.shipped import Item, Manifest, read_manifest
 from headrace.version import VERSION
 
@@ -58,7 +59,7 @@ def folder_of(run: str) -> Path:
     """Return the folder of a run's failed attempts; it need not be there."""
     if not re.fullmatch(r"[\w-]+", run):
         raise UsageError(f"{run!r} is not the name of a run. Look for it in what `headrace story` says.")
-    return stories.folder() / FAILED / run
+    return archive.folder() / FAILED / run
 
 
 class Keeper:
@@ -190,7 +191,7 @@ def latest() -> str:
         UsageError: none did.
 
     """
-    where = stories.folder() / FAILED
+    where = archive.folder() / FAILED
     runs = sorted(where.iterdir(), key=lambda path: path.stat().st_mtime) if where.is_dir() else []
     if not runs:
         raise UsageError(f"no failed attempt was saved in {where}. Run a job that fails first.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -12,10 +13,13 @@ from headrace.loops.session import Session
 from headrace.observe.ledger import Ledger
 from headrace.observe.notebook import is_notebook
 from headrace.observe.printed import Printed
+from headrace.observe.profiles import Profiler
 from headrace.observe.progress import Display, Progress
 from headrace.observe.stories import StoryFile
 from headrace.observe.story import Line, Story
 from headrace.observe.terminal import is_terminal, tell_end, tell_stalls, write
+from headrace.plan.profile import FORMAT, Begun
+from headrace.store.profiles import ProfileFile
 from headrace.version import VERSION
 
 IDLE = (
@@ -29,10 +33,11 @@ class Onlookers:
 
     Args:
         progress: whether to show any; None: a live table in a terminal or a notebook, plain lines elsewhere.
+        measured: whether what tasks take is worth keeping: where time is not simulated.
 
     """
 
-    def __init__(self, progress: bool | None) -> None:
+    def __init__(self, progress: bool | None, *, measured: bool = True) -> None:
         self.printed = Printed()
         self.progress = Progress() if progress is not False else None
         self._live = is_terminal(sys.stderr)
@@ -42,6 +47,10 @@ class Onlookers:
         self.story = Story(self._tell)
         self.ledger = Ledger()
         self.watchers: list[Watcher] = [self.story, self.ledger]
+        self._profiler = Profiler(self._profile) if measured else None
+        self._profile_file: ProfileFile | None = None
+        if self._profiler is not None:
+            self.watchers.append(self._profiler)
         if self.progress is not None:
             self.watchers += [self.progress, tell_stalls]
 
@@ -50,6 +59,10 @@ class Onlookers:
             self._file.tell(line)
         else:
             self._early.append(line)
+
+    def _profile(self, *lines: Any) -> None:
+        if self._profile_file is not None:
+            self._profile_file.tell(*lines)
 
     def begin(self, session: Session) -> None:
         """The run has a name."""
@@ -72,6 +85,9 @@ class Onlookers:
         early, self._early = self._early, []
         for line in early:
             file.tell(line)
+        if self._profiler is not None:
+            self._profile_file = ProfileFile(session.run)
+            self._profiler.begin(_begun(session), session.now_ns)
         if self.progress is not None:
             self._display = Display(self.progress, live=self._live, notebook=is_notebook())
 
@@ -93,3 +109,21 @@ class Onlookers:
         self.story.line("run done", **summary)
         if self._file is not None:
             self._file.close()
+        if self._profiler is not None and self._profile_file is not None:
+            self._profiler.close()
+            self._profile_file.close(session.now_ns())
+
+
+def _begun(session: Session) -> Begun:
+    config = session.config
+    return Begun(
+        FORMAT,
+        session.run,
+        VERSION,
+        session.now_ns(),
+        config.workers,
+        config.hosts,
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        config.scheme,
+        config.memory.worker_bytes if config.memory is not None else 0,
+    )

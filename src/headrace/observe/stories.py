@@ -5,41 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from headrace.config import Config, as_lines
-from headrace.errors import InputError, UsageError
+from headrace.errors import UsageError
+from headrace.store.archive import by_age, folder
+from headrace.store.profiles import SUFFIX
 
+STORIES = "*.jsonl"
 KEPT = 50  # stories of this user; older ones go
-ENVIRONMENT = "HEADRACE_STORIES"
-
-
-def folder() -> Path:
-    """Return the folder of this user's stories, making it if need be.
-
-    Raises:
-        OSError: there is none, and none can be made, or only one that others can write to.
-
-    """
-    named = os.environ.get(ENVIRONMENT)
-    state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    for path in filter(None, (named, os.path.join(state, "headrace", "stories"))):
-        try:
-            os.makedirs(path, mode=0o700, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(path, os.W_OK):
-            return Path(path)
-    path = os.path.join(tempfile.gettempdir(), f"headrace-{os.getuid()}-stories")
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    status = os.lstat(path)
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
-        raise InputError(f"{path} is not a folder of yours alone. Name another with {ENVIRONMENT}.")
-    return Path(path)
 
 
 class StoryFile:
@@ -71,21 +47,10 @@ class StoryFile:
 
 
 def _forget_old(where: Path) -> None:
-    for path in _by_age(where)[:-KEPT]:
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
-def _by_age(where: Path) -> list[Path]:
-    """List the stories of a folder, the oldest first; other runs may be removing some meanwhile."""
-
-    def age(path: Path) -> float:
-        try:
-            return path.stat().st_mtime
-        except OSError:
-            return 0.0
-
-    return sorted(where.glob("*.jsonl"), key=age)
+    for path in by_age(where, STORIES)[:-KEPT]:
+        for one in (path.with_suffix(SUFFIX), path):
+            with contextlib.suppress(OSError):
+                one.unlink()
 
 
 def find(run: str | None) -> Path:
@@ -99,13 +64,13 @@ def find(run: str | None) -> Path:
         return Path(run)
     where = folder()
     if run is None:
-        stories = _by_age(where)
+        stories = by_age(where, STORIES)
         if not stories:
             raise UsageError(f"there is no story in {where} yet. Run a job first.")
         return stories[-1]
     path = where / f"{run}.jsonl"
     if not path.exists():
-        names = ", ".join(found.stem for found in _by_age(where)[-5:]) or "none"
+        names = ", ".join(found.stem for found in by_age(where, STORIES)[-5:]) or "none"
         raise UsageError(f"there is no story of run {run!r} in {where}. The latest are: {names}.")
     return path
 

@@ -57,6 +57,7 @@ class Output(Struct, frozen=True):
         inline: the result came along; otherwise it waits on the attempt's host.
         updates: contributions to accumulators came along.
         cached: partitions of cached datasets that the attempt left in its worker's memory.
+        spent: nanoseconds in which it fetched, computed, wrote and committed.
 
     """
 
@@ -68,6 +69,7 @@ class Output(Struct, frozen=True):
     written_bytes: int = 0
     updates: bool = False
     cached: tuple[tuple[int, int], ...] = ()
+    spent: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 # What it is told.

@@ -187,6 +187,7 @@ class Report(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fiel
         lost_stage, lost: for "starved": the shuffle, and the map partition and attempt of each block that is lost.
         why: for "starved": in words.
         error: for "failed": what raised, as JSON; `raised`: the exception itself, pickled, if it can be.
+        spent: nanoseconds of `ran_ns` in which it fetched, computed, wrote and committed.
 
     """
 
@@ -208,6 +209,7 @@ class Report(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fiel
     why: str
     error: bytes
     raised: bytes
+    spent: tuple[int, int, int, int]
 
 
 class Came(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
