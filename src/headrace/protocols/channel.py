@@ -15,12 +15,14 @@ import hmac
 import struct
 from collections.abc import Iterator
 
+from headrace.config import SECOND
 from headrace.errors import PeerRefused
 
 MAGIC = b"headrace/1 "
 NONCE_BYTES = 32
 GREETING = len(MAGIC) + NONCE_BYTES
 PROOF = 32
+HANDSHAKE_NS = 5 * SECOND  # that it may take, once somebody is there
 LENGTH = struct.Struct("<I")
 
 

@@ -70,7 +70,7 @@ class SimPlace:
         # It was told to leave when idle; or it has lost the program, which ends it whatever it does.
         process.left = lambda: self.end(process, None, SIGKILL) if process.attempt else self.end(process, 0, None)
         self.processes[worker] = process
-        peer = process.network.connect(PROGRAM)
+        peer = process.network.connect(PROGRAM, patient=True)
         process.loop.greet(peer, process.pid)
         self._tick(process)
 

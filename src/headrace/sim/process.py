@@ -64,9 +64,10 @@ class SimProcess:
 
     def happen(self, label: str, delay_ns: int, action: Callable[[], None]) -> None:
         """Have something happen in this process, if it lives then; later, if it is paused then."""
-        self.world.later(delay_ns, f"{self.id} {label}", lambda: self._now(action))
+        self.world.later(delay_ns, f"{self.id} {label}", lambda: self.now(action))
 
-    def _now(self, action: Callable[[], None]) -> None:
+    def now(self, action: Callable[[], None]) -> None:
+        """Have something happen in this process: at once, or when it goes on, or never, if it has ended."""
         if not self.alive:
             return
         if self.paused:
@@ -93,7 +94,7 @@ class SimProcess:
         self.paused = False
         held, self._held = self._held, []
         for action in held:
-            self._now(action)
+            self.now(action)
 
     def crash(self) -> None:
         """Die at once; what the body was doing is unwound without touching anything."""

@@ -120,12 +120,12 @@ class SimSession:
 
     def happen(self, label: str, delay_ns: int, action: Callable[[], None]) -> None:
         """Have something happen in the program's loop."""
+        self.world.later(delay_ns, f"program {label}", lambda: self.now(action))
 
-        def now() -> None:
-            action()
-            self.controller.run()
-
-        self.world.later(delay_ns, f"program {label}", now)
+    def now(self, action: Callable[[], None]) -> None:
+        """Have something happen in the program's loop at once."""
+        action()
+        self.controller.run()
 
     def _tick(self) -> None:
         def tick() -> None:

@@ -16,14 +16,12 @@ from collections.abc import Callable
 from itertools import count
 from urllib.parse import quote, unquote_to_bytes
 
-from headrace.config import SECOND
 from headrace.errors import PeerRefused
 from headrace.ports import Clock, Endpoint, Peer
-from headrace.protocols.channel import NONCE_BYTES, Framing, Handshake, framed
+from headrace.protocols.channel import HANDSHAKE_NS, NONCE_BYTES, Framing, Handshake, framed
 from headrace.protocols.messages import CONTROL_BYTES_MAX
 from headrace.runtime.reactor import Reactor
 
-HANDSHAKE_NS = 5 * SECOND
 STRANGERS_MAX = 64  # channels that have not proved themselves yet
 READ_BYTES = 1 << 18
 PATH_MAX = 100
@@ -171,6 +169,8 @@ class SocketNetwork:
                 if not data:
                     return
             for frame in channel.framing.receive(data):
+                if peer not in self._channels:
+                    return  # it was closed for what came before: nothing more is told
                 self._tell(lambda endpoint, frame=frame: endpoint.received(peer, frame))  # type: ignore[misc]
         except PeerRefused:
             self.refused += 1
