@@ -110,6 +110,33 @@ class InternalError(HeadraceError):
         super().__init__(f"{what}. This is a bug in headrace, not in your program: please report it.{tail}")
 
 
+class PromiseBroken(HeadraceError):
+    """A simulated run has broken a promise of the engine: a checker that stands apart has seen it.
+
+    Attributes:
+        promise: which.
+        seed: of the run; the same seed, program and version break it again.
+        evidence: what was seen, a line each.
+
+    """
+
+    heading = "a promise of headrace was broken"
+
+    def __init__(self, promise: str, seed: int = 0, evidence: Sequence[str] = ()) -> None:
+        self.promise, self.seed, self.evidence = promise, seed, tuple(evidence)
+        seen = "".join(f"\n  {line}" for line in self.evidence)
+        super().__init__(
+            f"{self.heading}, with seed {seed}: {promise}.{seen}\nThis is a bug in headrace, not in your program: please "
+            "report it, with the seed and what `headrace story` tells."
+        )
+
+
+class NoProgress(PromiseBroken):
+    """A simulated run stands still though nothing goes wrong any more; the evidence is the chain of who waits for what."""
+
+    heading = "a job stands still in a world that is kind"
+
+
 # How a job ends when it does not end well.
 
 
