@@ -14,6 +14,7 @@ SRC = Path(__file__).parents[1] / "src" / "headrace"
 FLOORS: list[set[str]] = [
     {"cli", "__main__"},
     {"testing"},
+    {"campaign"},
     {"context", "__init__"},
     {"dataset"},
     {"observe"},

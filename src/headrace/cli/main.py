@@ -6,6 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from headrace.cli.predict import describe as describe_predict
+from headrace.cli.simulate import describe as describe_simulate
+from headrace.cli.simulate import simulate, split_arguments
 from headrace.errors import HeadraceError
 from headrace.version import VERSION
 
@@ -50,13 +53,23 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("run", nargs="?", help="the name of a run; by default the latest that has a failed attempt")
     replay.add_argument("attempt", nargs="?", type=int, help="the number of the attempt; by default, all are listed")
     replay.add_argument("--pdb", action="store_true", help="have the debugger look at where it fails")
+
+    describe_simulate(commands)
+    describe_predict(commands)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    options = parser().parse_args(arguments)
+    given, behind = split_arguments(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(given)
     try:
+        if options.command == "simulate":
+            return simulate(options, behind)
+        if options.command == "predict":
+            from headrace.cli.predict import predict
+
+            return predict(options)
         if options.command == "run":
             from headrace.cli.run import run_script
 
