@@ -121,6 +121,7 @@ class Results:
         now = self._clock.now_ns()
         if isinstance(pieces, BlocksLost):
             self._schedule(words.ResultLost(effect.task, effect.attempt, pieces.why, now))
+            self._free(host, result_name(effect.attempt))  # it may be there, where it cannot be read for now
             return
         handle = self._handles.get(effect.job)
         if handle is not None:
