@@ -173,15 +173,21 @@ class Ledger:
             found.history.append((self.now_ns(), f"lost with {worker}"))
 
     def _host_gone(self, event: words.HostGone, _: list[Any]) -> None:
-        self.lost.update(a for a in self.counted if self.attempts[a].host == event.host)
+        for attempt in [a for a in self.counted if self.attempts[a].host == event.host]:
+            self._lose(attempt)
 
     def _starved(self, event: words.AttemptStarved, _: list[Any]) -> None:
         self.ended(event.attempt, "starved")
-        self.lost.update(attempt for _, attempt in event.lost)
+        for _, attempt in event.lost:
+            self._lose(attempt)
 
     def _result_lost(self, event: words.ResultLost, _: list[Any]) -> None:
-        found = self.attempts.get(event.attempt)
-        self.lost.add(event.attempt)
+        self._lose(event.attempt)
+
+    def _lose(self, attempt: AttemptId) -> None:
+        """What an attempt made is lost, and with it what its gang made."""
+        found = self.attempts.get(attempt)
+        self.lost.add(attempt)
         self.lost.update(found.gang if found is not None else ())
 
     def _settled(self, effect: words.Settle) -> None:
