@@ -22,6 +22,7 @@ COPIED_BYTES = 64 << 20  # of all files together
 TEXT_BYTES = 64 << 10  # of a file that is brought to be looked at
 TEXTS_BYTES = 1 << 20  # of all those
 LEFT_OUT = frozenset({"__pycache__", ".headrace"})
+OWN = "headrace-simulate-"  # what the folders of campaigns begin with: they may be where the program is
 Mark = tuple[int, int, int]  # the kind of a file, its size, and when it was last changed
 
 
@@ -45,7 +46,7 @@ class Mirror:
     def _fill(self, start: str) -> None:
         folders = [start]
         for folder in folders:  # grows: the upper ones first
-            names = sorted(name for name in os.listdir(os.path.join(self.real, folder)) if name not in LEFT_OUT)
+            names = sorted(name for name in os.listdir(os.path.join(self.real, folder)) if not is_left_out(name))
             if not folder and len(names) > ENTRIES_MAX:
                 raise UsageError(
                     f"{self.real} has {len(names):,} entries: too many to copy for each run. Run the program in a folder "
@@ -159,7 +160,7 @@ class Mirror:
             except OSError:
                 continue
             for name in names:
-                if name in LEFT_OUT:
+                if is_left_out(name):
                     continue
                 inner = os.path.join(folder, name)
                 now = mark(os.path.join(self.path, inner))
@@ -181,6 +182,11 @@ class Mirror:
             with contextlib.suppress(UnicodeDecodeError):
                 text = data.decode()
         return Written(hashlib.blake2b(data, digest_size=16).hexdigest(), len(data), text)
+
+
+def is_left_out(name: str) -> bool:
+    """Whether something in a folder is none of the program's business."""
+    return name in LEFT_OUT or name.startswith(OWN)
 
 
 def mark(path: str) -> Mark:

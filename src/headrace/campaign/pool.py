@@ -16,6 +16,7 @@ from typing import IO, Self
 import msgspec
 from msgspec.structs import replace
 
+from headrace.campaign.mirror import OWN
 from headrace.campaign.server import Setting
 from headrace.campaign.words import Job, Outcome, Request
 from headrace.errors import UsageError
@@ -109,12 +110,12 @@ class Pool:
 
     def __init__(self, job: Job, jobs: int) -> None:
         self._job, self._jobs = job, max(1, jobs)
-        self.folder = os.path.realpath(tempfile.mkdtemp(prefix="headrace-simulate-"))
+        self.folder = os.path.realpath(tempfile.mkdtemp(prefix=OWN))
         self.linked: tuple[str, ...] = ()
         self._selector = selectors.DefaultSelector()
         self._servers: dict[int, _Server] = {}
         self._started = 0
-        self._waiting: deque[tuple[Request, int | None]] = deque()  # with the server that must not run it
+        self._waiting: deque[tuple[Request, frozenset[int]]] = deque()  # with the servers that must not run it
         self._asked = 0
         for _ in range(max(2, self._jobs)):
             self._launch()
@@ -153,7 +154,17 @@ class Pool:
 
         """
         self._asked += 1
-        self._waiting.append((replace(request, id=self._asked), elsewhere))
+        self._waiting.append((replace(request, id=self._asked), frozenset(() if elsewhere is None else (elsewhere,))))
+        return self._asked
+
+    def ask_twice(self, request: Request) -> tuple[int, int]:
+        """Have a request run by two servers, which have different hash seeds; return the numbers under which it is."""
+        one, *others = self._servers
+        return self._on(request, one), self._on(request, others[0])
+
+    def _on(self, request: Request, server: int) -> int:
+        self._asked += 1
+        self._waiting.append((replace(request, id=self._asked), frozenset(self._servers) - {server}))
         return self._asked
 
     def wait(self, seconds: float | None = None) -> list[Done]:
@@ -181,7 +192,7 @@ class Pool:
     def _deal(self) -> None:
         running = sum(server.busy is not None for server in self._servers.values())
         for request, elsewhere in list(self._waiting):
-            free = [s for s in self._servers.values() if s.ready and s.busy is None and s.number != elsewhere]
+            free = [s for s in self._servers.values() if s.ready and s.busy is None and s.number not in elsewhere]
             if running >= self._jobs or not free:
                 continue
             self._waiting.remove((request, elsewhere))

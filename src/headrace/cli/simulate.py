@@ -185,6 +185,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 def _cluster(options: argparse.Namespace, known: Regression | None, usual: Any) -> Any:
     from headrace.campaign.address import OURS, simulated
     from headrace.campaign.words import Cluster
+    from headrace.config import parse_url
     from headrace.sim.faults import kinds_of
 
     said = known.cluster if known is not None else usual
@@ -202,7 +203,7 @@ def _cluster(options: argparse.Namespace, known: Regression | None, usual: Any) 
     cluster = Cluster(
         workers=workers, hosts=min(options.hosts or said.hosts, workers), faults=faults, options=tuple(extra.items())
     )
-    simulated("local://", cluster, 0)
+    parse_url(simulated("local://", cluster, 0))
     return cluster
 
 
