@@ -80,6 +80,7 @@ class Gangs(Offers):
         for attempt in gang.members:
             state, done = self.attempts.get(attempt), gang.done.get(attempt)
             if done is not None:
+                self.discarded.add(attempt)
                 effects += [self._reopen(done.task, attempt), Settle(attempt, done.worker, kept=False)]
                 if state is not None:
                     self._forget(attempt)

@@ -101,7 +101,7 @@ class Schedule(Oversight):
             case GangStands():
                 return self._gang_stands(event)
             case OutputKept(attempt=attempt, worker=worker):
-                return [] if self._is_done(attempt) else [Settle(attempt, worker, kept=True)]
+                return [] if self._is_done(attempt) else [Settle(attempt, worker, kept=attempt not in self.discarded)]
             case OutputRefused(attempt=attempt, worker=worker, now_ns=now):
                 return [*self._ended(attempt, now), Settle(attempt, worker, kept=False)]
             case AttemptFailed():
@@ -252,7 +252,8 @@ class Schedule(Oversight):
             return []  # ended in the meantime
         if event.progress > attempt.progress:
             self.moved_ns = event.now_ns
-        attempt.ran_ns, attempt.heard_ns = max(attempt.ran_ns, event.ran_ns), event.now_ns
+        ran_ns = min(event.ran_ns, event.now_ns - attempt.claimed_ns)  # the worker's clock may run wrong
+        attempt.ran_ns, attempt.heard_ns = max(attempt.ran_ns, ran_ns), event.now_ns
         attempt.progress = max(attempt.progress, event.progress)
         self.troubles.progressed(self._blamed(attempt.task), attempt.progress)
         return []
@@ -264,12 +265,14 @@ class Schedule(Oversight):
         discard = Settle(event.attempt, event.worker, kept=False)
         spec = self.lineage.stage(task.stage)
         if spec is None:  # nobody can need it any more
+            self.discarded.add(event.attempt)
             return [EndStage(task.stage), *self._ended(event.attempt, event.now_ns), discard]
         if self._in_gang(task.stage, event.attempt):
             counting = self._done_in_gang(event)
             over: list[Effect] = [DisbandGang(task.stage)] if counting else []
             return over + [effect for one in counting for effect in self._committed(one)]
         if attempt is None or attempt.doomed:  # lost, by our account, with its worker or its host's disk
+            self.discarded.add(event.attempt)
             reopen = self._reopen(task, event.attempt)
             again = self._withdraw([task] if task in self.offered else [])  # its commit took the offer off the table
             return [reopen, *again, *self._ended(event.attempt, event.now_ns), *self._offer([task]), discard]
@@ -289,6 +292,7 @@ class Schedule(Oversight):
             effects += self._follow_to_the_end(change, "what it was for is there", event.now_ns)
         elif why := self._too_large(self.jobs[jobs[0]], event):
             settle = discard
+            self.discarded.add(event.attempt)
             effects += self._fail(FailJob(jobs[0], "too large", why, task), event.now_ns)
         else:
             effects += self._result(jobs[0], event)

@@ -86,6 +86,7 @@ class State:
         self.releasing: set[StageId] = set()
         self.delivering: dict[TaskId, Delivery] = {}
         self.reopened: dict[TaskId, AttemptId] = {}  # tasks not committed since the output of an attempt was lost
+        self.discarded: set[AttemptId] = set()  # since the last tick, of those that the claim table had let commit
         self.no_workers: str | None = None
         self.moved_ns = 0  # when anything last got further
         self.stall_told_ns = self.ticked_ns = 0
