@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,20 @@ from hypothesis import strategies as st
 
 from headrace.ports import Files
 from headrace.runtime.files import SystemFiles
-from headrace.sim.disk import SimDisk, SimFiles
+from headrace.sim.disk import SimDisk
+from headrace.sim.files import SimFiles
+
+
+def write(files: Files, path: str, content: bytes) -> None:
+    file = files.create(path)
+    file.write(content)
+    file.close()
+
+
+def number_of(action: Callable[[], object]) -> int | None:
+    with pytest.raises(OSError) as caught:
+        action()
+    return caught.value.errno
 
 
 class FilesContract:
@@ -38,7 +53,7 @@ class FilesContract:
         file.abandon()
         file.abandon()
         file.close()
-        assert files.open(f"{root}/a").size in (0, 4)
+        assert files.open(f"{root}/a").size == 0, "what a process has gathered goes with it"
         files.remove(f"{root}/a")
         assert not files.exists(f"{root}/a")
 
@@ -49,6 +64,12 @@ class FilesContract:
             files.rename(f"{root}/nothing", f"{root}/b")
         with pytest.raises(FileNotFoundError):
             files.create(f"{root}/no/folder")
+        write(files, f"{root}/a", b"1")
+        with pytest.raises(FileNotFoundError):
+            files.rename(f"{root}/a", f"{root}/no/folder")
+        with pytest.raises(FileNotFoundError):
+            files.sync_dir(f"{root}/nothing")
+        assert files.open(f"{root}/a").pread(0, 9) == b"1", "what could not be moved is where it was"
         files.remove(f"{root}/nothing")
         files.remove_tree(f"{root}/nothing")
         assert files.list(f"{root}/nothing") == []
@@ -102,6 +123,48 @@ class FilesContract:
         file.write(b"2")
         file.close()
         assert reader.size == 1
+
+    def test_what_is_in_the_way_is_named_by_its_number(self, files: Files, root: str) -> None:
+        files.make_dirs(f"{root}/folder")
+        write(files, f"{root}/file", b"")
+        assert number_of(lambda: files.create(f"{root}/folder")) == errno.EISDIR
+        assert number_of(lambda: files.rename(f"{root}/file", f"{root}/folder")) == errno.EISDIR
+        assert number_of(lambda: files.remove(f"{root}/folder")) in (errno.EISDIR, errno.EPERM)
+        assert number_of(lambda: files.make_dirs(f"{root}/file")) == errno.EEXIST
+        assert number_of(lambda: files.make_dirs(f"{root}/file/inner")) == errno.EEXIST
+        assert number_of(lambda: files.list(f"{root}/file")) == errno.ENOTDIR
+        assert number_of(lambda: files.open(f"{root}/none")) == errno.ENOENT
+        file = files.open(f"{root}/file")
+        file.close()
+        assert number_of(lambda: file.pread(0, 1)) == errno.EBADF
+
+    def test_others_see_what_was_synced_or_read_back_while_it_is_written(self, files: Files, root: str) -> None:
+        file = files.create(f"{root}/a")
+        seen = []
+        for step in (lambda: file.write(b"1"), file.sync, lambda: file.write(b"2"), lambda: file.pread(0, 1)):
+            step()
+            seen.append(files.open(f"{root}/a").pread(0, 9))
+        assert seen == [b"", b"1", b"1", b"12"]
+        file.write(bytes(1 << 17))
+        assert files.open(f"{root}/a").size == 2 + (1 << 17), "and what is more than a process gathers"
+
+    def test_a_file_that_moves_while_it_is_written_takes_the_rest_along(self, files: Files, root: str) -> None:
+        file = files.create(f"{root}/a")
+        file.write(b"1")
+        files.make_dirs(f"{root}/x")
+        files.rename(f"{root}/a", f"{root}/x/b")
+        file.write(b"2")
+        file.close()
+        assert files.open(f"{root}/x/b").pread(0, 9) == b"12"
+        assert not files.exists(f"{root}/a")
+        files.rename(f"{root}/x/b", f"{root}/x/b")
+        assert files.list(f"{root}/x") == ["b"]
+
+    def test_what_is_emptied_is_empty_for_those_who_read_it(self, files: Files, root: str) -> None:
+        write(files, f"{root}/a", b"long")
+        reader = files.open(f"{root}/a")
+        write(files, f"{root}/a", b"x")
+        assert (reader.size, reader.pread(0, 9)) == (4, b"x")
 
 
 class TestSystemFiles(FilesContract):

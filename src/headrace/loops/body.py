@@ -13,6 +13,7 @@ from msgspec import Struct
 from headrace.config import DataConfig, MemoryConfig
 from headrace.errors import BarrierBroken, UsageError
 from headrace.execute.broadcasting import map_broadcast, read_broadcast
+from headrace.execute.chunks import Corrupt, split_frames
 from headrace.ids import AttemptId, HostId, OperatorId, StageId, TaskId
 from headrace.loops.data import BlocksLost, DataPlane, Stream
 from headrace.loops.gangs import Meetings
@@ -37,7 +38,7 @@ from headrace.ports import (
 from headrace.protocols.fetch import Block
 from headrace.store.cache import Cache, Entry
 from headrace.store.layout import HOME, Layout, cache_name, map_output_name, result_name
-from headrace.store.mapoutput import Broken, MapOutputFiles, MapOutputReader, read_range, remove_map_output
+from headrace.store.mapoutput import MapOutputFiles, MapOutputReader, read_range, remove_map_output
 from headrace.store.scratch import ScratchFile
 
 PHASES: tuple[Phase, ...] = ("fetch", "compute", "write", "commit")
@@ -163,7 +164,7 @@ class BodyPort:
             yield from self._counted(shared.outputs.read(path, partition, shared.data.piece_bytes))
         except FileNotFoundError:
             raise BlockLost(source.stage, [(source.partition, source.attempt)], f"{name} is missing") from None
-        except Broken as error:
+        except OSError as error:  # damaged, or its disk is: others will have it computed again
             raise BlockLost(source.stage, [(source.partition, source.attempt)], f"{name}: {error}") from None
 
     def _far(self, stream: Stream, place: int, stage: StageId, written: list[tuple[int, AttemptId]]) -> Iterator[bytes]:
@@ -256,14 +257,17 @@ class BodyPort:
             return frames
         path = shared.cache.sound(operator, partition)
         if path is not None:
-            with contextlib.suppress(FileNotFoundError):  # forgotten meanwhile, from the loop's thread
+            with contextlib.suppress(OSError):  # forgotten meanwhile, from the loop's thread; or its disk is bad
                 return self._from_disk(shared.files.open(path))
         for address in shared.find_cached(operator, partition):
             host = HostId(f"@{address}")  # a worker's memory is a host of its own: nobody else serves it
             try:
-                return [b"".join(self._pulled(Block(cache_name(operator, partition), -1, host)))]
-            except BlocksLost:
+                pieces = [b"".join(self._pulled(Block(cache_name(operator, partition), -1, host)))]
+                for _ in split_frames(pieces):  # before anybody takes some of its records for all
+                    pass
+            except (BlocksLost, Corrupt):
                 continue
+            return pieces
         return None
 
     def _from_disk(self, file: ReadFile) -> Iterator[bytes]:

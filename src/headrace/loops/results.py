@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from headrace.config import MS, DataConfig
+from headrace.execute.chunks import Corrupt, split_frames
 from headrace.ids import AttemptId, HostId, JobId, StageId
 from headrace.loops.data import BlocksLost, DataPlane
 from headrace.loops.jobs import FailedAttempt, JobHandle, Raised, failure_of
@@ -119,6 +120,8 @@ class Results:
 
     def _delivered(self, effect: words.Deliver, host: HostId, pieces: list[bytes] | BlocksLost) -> None:
         now = self._clock.now_ns()
+        if not isinstance(pieces, BlocksLost) and not _is_sound(pieces):
+            pieces = BlocksLost((0,), f"{result_name(effect.attempt)} on host {host} is damaged")
         if isinstance(pieces, BlocksLost):
             self._schedule(words.ResultLost(effect.task, effect.attempt, pieces.why, now))
             self._free(host, result_name(effect.attempt))  # it may be there, where it cannot be read for now
@@ -224,3 +227,13 @@ class Results:
         for handle in [handle for handle in self._ending if handle.request.stages[-1].spec.id not in busy]:
             self._ending.remove(handle)
             handle.quiet.set()
+
+
+def _is_sound(pieces: list[bytes]) -> bool:
+    """Whether a result is what was written: while it can still be computed again."""
+    try:
+        for _ in split_frames(pieces):
+            pass
+    except Corrupt:
+        return False
+    return True

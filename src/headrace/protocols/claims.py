@@ -439,6 +439,7 @@ class Claims:
         if len(idle) < len(self.gangs[key]):
             return False
         offers = self.gangs.pop(key)
+        idle.sort(key=lambda worker: worker in offers[0].avoid)  # only if it takes them all
         chosen: dict[TaskId, WorkerId] = {}
         for offer in offers:  # those that would rather be somewhere first
             if near := [worker for worker in idle if worker in offer.workers]:

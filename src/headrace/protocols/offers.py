@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headrace.ids import AttemptId, JobId, StageId, TaskId
+from headrace.ids import AttemptId, JobId, StageId, TaskId, WorkerId
 from headrace.protocols.claims import Offer
 from headrace.protocols.lineage import Change
 from headrace.protocols.schedule_state import State
@@ -58,12 +58,24 @@ class Offers(State):
                 copies.append(task)
             if task.stage not in jobs:
                 jobs[task.stage] = min(self.lineage.jobs_of(task.stage), default=JobId(0))
-            offers.append(Offer(task, jobs[task.stage], workers=self.lineage.holders(task)))
+            offers.append(Offer(task, jobs[task.stage], self.lineage.holders(task), avoid=self._avoided(task)))
         effects = self._withdraw(copies)
         self.offered.update((offer.task, False) for offer in offers)
         if offers:
             effects.append(MakeOffers(tuple(offers)))
         return effects + [effect for stage in dict.fromkeys(gangs) for effect in self._offer_gang(stage)]
+
+    def _avoided(self, task: TaskId) -> tuple[WorkerId, ...]:
+        """Return the workers of the hosts where a task has failed, if there are others that could be given it."""
+        bad = self.troubles.hosts(self._blamed(task))
+        avoided = tuple(sorted(worker for worker, host in self.workers.items() if host in bad)) if bad else ()
+        usable = self.workers.keys() - self.suspects
+        return avoided if usable - set(avoided) else ()
+
+    def _offer_anew(self) -> list[Effect]:
+        """Offer once more what avoids some workers: those that it does not avoid have become fewer."""
+        tasks = [task for task in self.troubles.of_hosts() if self.offered.get(task) is False]
+        return [*self._withdraw(tasks), *self._offer(tasks)]
 
     def _offer_gang(self, stage: StageId) -> list[Effect]:
         """Offer all tasks of a barrier stage, if all can run and nobody is at any of them, not even to stop."""
@@ -76,4 +88,5 @@ class Offers(State):
             return []
         job = min(self.lineage.jobs_of(stage), default=JobId(0))
         self.offered.update(dict.fromkeys(tasks, False))
-        return [OfferGang(tuple(Offer(task, job, workers=self.lineage.holders(task)) for task in tasks))]
+        avoid = self._avoided(tasks[0])
+        return [OfferGang(tuple(Offer(task, job, self.lineage.holders(task), avoid=avoid) for task in tasks))]

@@ -122,7 +122,7 @@ class Schedule(Oversight):
                 return self._worker_gone(event)
             case WorkerSuspected(worker=worker):
                 self.suspects.add(worker)
-                return []
+                return self._offer_anew()
             case WorkerTrusted(worker=worker):
                 self.suspects.discard(worker)
                 return []
@@ -356,12 +356,22 @@ class Schedule(Oversight):
         effects: list[Effect] = [Settle(event.attempt, event.worker, kept=False)]
         if attempt is not None:
             effects.append(Note("starved", attempt.task, event.attempt, event.how))
-        effects += self._follow(self.lineage.outputs_lost(event.stage, event.lost))
+        effects += self._follow(self._outputs_lost(event))
         if attempt is not None:
             effects += self._follow(self.lineage.not_found(attempt.task, event.stage))
         if attempt is not None and attempt.cancelled_ns is None:
             effects += self._count_loss(attempt.task, event.attempt, event.how, event.now_ns)
         return effects + self._ended(event.attempt, event.now_ns)
+
+    def _outputs_lost(self, event: AttemptStarved) -> Change:
+        """Have lost outputs made again, and not where they were lost."""
+        if self.lineage.stage(event.stage) is not None:
+            _, places = self.lineage.outputs(event.stage)
+            for partition, attempt in event.lost:
+                place = places.get(partition)
+                if place is not None and place.attempt == attempt and place.host not in self.lost_hosts:
+                    self.troubles.unreadable(self._blamed(TaskId(event.stage, partition)), place.host)
+        return self.lineage.outputs_lost(event.stage, event.lost)
 
     def _overdue(self, event: AttemptOverdue) -> list[Effect]:
         """Have an attempt end that takes too long; it counts as a failure when it has, unless it ends well after all."""
@@ -378,13 +388,14 @@ class Schedule(Oversight):
             return []
         unseen = f"it let nobody look, as one long call into C does; {how}" if how else "nobody knows what it did"
         how = f"{state.overdue}: {state.doing or unseen}"
-        why = self.troubles.failed(self._blamed(state.task), attempt, how)
+        why = self.troubles.failed(self._blamed(state.task), attempt, how, state.host)
         if why is None:
             return [Note("rerun", state.task, attempt, how)]
         return self._give_up(state.task, "timed out", why, now_ns)
 
     def _count_failure(self, task: TaskId, attempt: AttemptId, how: str, now_ns: int) -> list[Effect]:
-        why = self.troubles.failed(self._blamed(task), attempt, how)
+        state = self.attempts.get(attempt)
+        why = self.troubles.failed(self._blamed(task), attempt, how, None if state is None else state.host)
         return [Note("rerun", task, attempt, how)] if why is None else self._give_up(task, "failed", why, now_ns)
 
     def _count_loss(self, task: TaskId, attempt: AttemptId, how: str, now_ns: int) -> list[Effect]:
@@ -433,7 +444,7 @@ class Schedule(Oversight):
         for attempt in mine:
             if attempt in self.attempts:
                 effects += self._ended(attempt, event.now_ns, event.how)
-        return effects
+        return effects + self._offer_anew()
 
     def _host_gone(self, host: HostId, now_ns: int) -> list[Effect]:
         self.moved_ns = now_ns

@@ -1,5 +1,8 @@
 """How much may go wrong with a task before its job is given up: its own failures, and losses that are not its fault.
 
+Where it went wrong is kept, too: a failure may be the fault of a full disk, of one that cannot be read, or of whatever else
+ails a host, and the next attempt will tell if it is made elsewhere.
+
 The two counts, and forgetting losses when an attempt gets further than any before, are ours; a limit on failures is that of
 MapReduce and Spark.
 """
@@ -9,7 +12,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from headrace.config import ScheduleConfig
-from headrace.ids import AttemptId, StageId, TaskId
+from headrace.ids import AttemptId, HostId, StageId, TaskId
 
 WHOLE = -1  # in place of a partition: all tasks of a stage together
 
@@ -21,6 +24,7 @@ class Trouble(Struct):
         furthest: thousandths that some attempt reached.
         last: the last attempt that failed by its own fault.
         history: one line for each attempt that counted, oldest first.
+        hosts: where it failed, or what it wrote could not be read.
 
     """
 
@@ -29,6 +33,7 @@ class Trouble(Struct):
     furthest: int = 0
     last: AttemptId | None = None
     history: list[str] = field(default_factory=list)
+    hosts: set[HostId] = field(default_factory=set)
 
 
 class Troubles:
@@ -38,9 +43,11 @@ class Troubles:
         self._config = config
         self._of: dict[TaskId, Trouble] = {}
 
-    def failed(self, task: TaskId, attempt: AttemptId, how: str) -> str | None:
+    def failed(self, task: TaskId, attempt: AttemptId, how: str, host: HostId | None = None) -> str | None:
         """Count a failure; say why the task is given up, if it is."""
         trouble = self._of.setdefault(task, Trouble())
+        if host is not None:
+            trouble.hosts.add(host)
         trouble.failures += 1
         trouble.last = attempt
         trouble.history.append(f"attempt {attempt}: {how}")
@@ -56,6 +63,19 @@ class Troubles:
         if trouble.losses < self._config.max_losses:
             return None
         return f"{_name(task)} was lost {trouble.losses} times without getting further"
+
+    def unreadable(self, task: TaskId, host: HostId) -> None:
+        """What the task wrote on a host could not be read there."""
+        self._of.setdefault(task, Trouble()).hosts.add(host)
+
+    def hosts(self, task: TaskId) -> frozenset[HostId]:
+        """Return the hosts where it is better not made again."""
+        trouble = self._of.get(task)
+        return frozenset(trouble.hosts) if trouble is not None else frozenset()
+
+    def of_hosts(self) -> list[TaskId]:
+        """Return the tasks that had better not be made again on some host."""
+        return sorted(task for task, trouble in self._of.items() if trouble.hosts)
 
     def progressed(self, task: TaskId, progress: int) -> None:
         """An attempt got so far; if none got further before, the losses until then are forgiven."""

@@ -78,7 +78,7 @@ class Body:
         self._go.acquire()
         self._back.acquire()
         self._run = run
-        self.ended = False
+        self.running = self.ended = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._main, name=f"sim-{process.id}", daemon=True)
         self._thread.start()
@@ -97,8 +97,10 @@ class Body:
 
     def turn(self) -> None:
         """Let the body run until it waits or ends.  Called by the world."""
+        self.running = True
         self._go.release()
         self._back.acquire()
+        self.running = False
         if self.ended:
             self._thread.join()
             if self._error is not None:

@@ -1,164 +1,244 @@
 """Simulated disks: what lies in the run's folder is in memory and goes with its host; everything else is the real disk.
 
-A process that dies keeps what it wrote, as with any file system; a host that is lost loses all.  The program's input and its
-output folders are real: a simulated job reads and writes what a real one would.
+A process that dies keeps what it wrote, as with any file system.  A host that loses power keeps what was synced; of the rest
+some blocks are there and some are not, in any order, and names may be the new ones or the old.  A host that is lost loses
+all.  The program's input and its output folders are real: a simulated job reads and writes what a real one would; what of
+them was not synced is noted, for those who check that nothing is announced before.
+
+Source: Pillai et al., "All File Systems Are Not Created Equal" (2014), for what a crash may leave of writes and names.
 """
 
 from __future__ import annotations
 
-from headrace.ports import Bytes, Files, ReadFile, WriteFile
-from headrace.sim.bodies import Mortal
+from random import Random
 
-OPERATION_NS = 30_000
-BYTE_NS = 1  # a gigabyte a second
+from msgspec import Struct, field
+
+from headrace.ports import Files
+from headrace.sim.unsynced import Unsynced
+from headrace.store.layout import HOME
+
+BLOCK = 4096  # bytes that reach a disk together, as a rule
+SECTOR = 512  # bytes that always do
+
+
+class SimFile:
+    """A file, whatever its name.
+
+    Attributes:
+        synced: so many bytes from its beginning on survive a loss of power.
+        fresh: all changes of its names, by number; None once some of them survive, or took the name of another file.
+
+    """
+
+    __slots__ = ("content", "fresh", "synced")
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.synced = 0
+        self.fresh: list[int] | None = []
+
+
+class Named(Struct, frozen=True):
+    """A change of names that may not have reached the disk: a file came to a name, or left it, or both at once.
+
+    Attributes:
+        replaced: what had the new name before.
+
+    """
+
+    file: SimFile
+    old: str | None
+    new: str | None
+    replaced: SimFile | None = None
+
+
+class Ailing(Struct):
+    """What is wrong with the disk of a host, by everything that makes it so.
+
+    Attributes:
+        full: how many things take its space.
+        slow: how many times longer it takes.
+        unreadable: how many of its reads fail.
+
+    """
+
+    full: int = 0
+    slow: list[float] = field(default_factory=list)
+    unreadable: list[float] = field(default_factory=list)
 
 
 class SimDisk:
-    """All files of a simulated run, by path."""
+    """All files of a simulated run, by path; the folder below the root says on which host they are.
 
-    def __init__(self, root: str, real: Files) -> None:
+    Attributes:
+        ailing: what is wrong with which host's disk.
+        outside: what of the program's own files a loss of power may undo.
+
+    """
+
+    def __init__(self, root: str, real: Files, chance: Random | None = None) -> None:
         self.root, self.real = root, real
-        self.files: dict[str, bytearray] = {}
+        self.files: dict[str, SimFile] = {}
         self.folders: set[str] = set()
-        self.writes = 0
+        self.ailing: dict[str, Ailing] = {}
+        self.outside = Unsynced()
+        self.chance = chance or Random(0)
+        self._journals: dict[str, dict[int, Named]] = {}  # by host: changes of names since they were synced
+        self._changes = 0
 
     def is_ours(self, path: str) -> bool:
         """Whether a path lies in the run's folder."""
         return path == self.root or path.startswith(f"{self.root}/")
 
-    def drop(self, folder: str) -> None:
-        """Lose a folder."""
-        for path in [path for path in self.files if path.startswith(f"{folder}/")]:
-            del self.files[path]
-        self.folders = {path for path in self.folders if path != folder and not path.startswith(f"{folder}/")}
+    def host_of(self, path: str) -> str:
+        """Return the host that one of our paths lies on."""
+        return path[len(self.root) + 1 :].partition("/")[0]
 
+    def unsynced(self, folder: str) -> list[str]:
+        """List what of the program's own files in a folder would not survive a loss of power, in words."""
+        return self.outside.below(folder)
 
-class SimFiles:
-    """A process's view of the disk; a dead process sees nothing."""
+    # Names.
 
-    def __init__(self, disk: SimDisk, process: Mortal | None = None) -> None:
-        self._disk, self._process = disk, process
-
-    def charge(self, length: int = 0) -> None:
-        """Let the running body owe time for what it does."""
-        if self._process is not None:
-            self._process.check()
-            self._process.charged_ns += OPERATION_NS + length * BYTE_NS
-
-    def open(self, path: str) -> ReadFile:
-        """Open an existing file."""
-        self.charge()
-        if not self._disk.is_ours(path):
-            return self._disk.real.open(path)
-        if path not in self._disk.files:
-            raise FileNotFoundError(2, "no such simulated file", path)
-        return SimReadFile(self, self._disk.files[path])
-
-    def create(self, path: str) -> WriteFile:
-        """Create a file, or empty it."""
-        self.charge()
-        if not self._disk.is_ours(path):
-            return self._disk.real.create(path)
-        if path.rpartition("/")[0] not in self._disk.folders:
-            raise FileNotFoundError(2, "no such simulated folder", path)
-        content = self._disk.files[path] = bytearray()
-        return SimWriteFile(self, content)
+    def create(self, path: str) -> SimFile:
+        """Make a file, or empty the one that is there."""
+        file = self.files.get(path)
+        if file is None:
+            file = self.files[path] = SimFile()
+            self._note(Named(file, None, path))
+        else:
+            file.content.clear()
+            file.synced = 0
+        return file
 
     def rename(self, old: str, new: str) -> None:
-        """Give a file another name at once."""
-        self.charge()
-        if not self._disk.is_ours(old):
-            self._disk.real.rename(old, new)
-            return
-        if old not in self._disk.files:
-            raise FileNotFoundError(2, "no such simulated file", old)
-        self._disk.files[new] = self._disk.files.pop(old)
+        """Move a file to another name."""
+        file = self.files.pop(old)
+        replaced = self.files.get(new)
+        self.files[new] = file
+        self._note(Named(file, old, new, replaced))
+        if replaced is not None:
+            file.fresh = replaced.fresh = None
 
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there."""
-        self.charge()
-        if self._disk.is_ours(path):
-            self._disk.files.pop(path, None)
-        else:
-            self._disk.real.remove(path)
-
-    def remove_tree(self, path: str) -> None:
-        """Remove a folder and all in it, if it is there."""
-        self.charge()
-        if self._disk.is_ours(path):
-            self._disk.drop(path.rstrip("/"))
-        else:
-            self._disk.real.remove_tree(path)
-
-    def make_dirs(self, path: str) -> None:
-        """Make a folder and those it lies in."""
-        self.charge()
-        if not self._disk.is_ours(path):
-            self._disk.real.make_dirs(path)
+        """Take a file's name away."""
+        file = self.files.pop(path, None)
+        if file is None:
             return
-        while self._disk.is_ours(path):
-            self._disk.folders.add(path)
+        if file.fresh is None:
+            self._note(Named(file, path, None))
+            return
+        journal = self._journals[self.host_of(path)]  # as if it had never been
+        for number in file.fresh:
+            journal.pop(number, None)
+
+    def _note(self, change: Named) -> None:
+        self._changes += 1
+        path = change.new or change.old
+        assert path is not None
+        self._journals.setdefault(self.host_of(path), {})[self._changes] = change
+        if change.file.fresh is not None:
+            change.file.fresh.append(self._changes)
+
+    def sync_names(self, folder: str) -> None:
+        """Have the names in a folder survive."""
+        journal = self._journals.get(self.host_of(folder), {})
+        for number, change in list(journal.items()):
+            if folder in (_folder(change.old), _folder(change.new)):
+                del journal[number]
+                change.file.fresh = None
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder and those it lies in."""
+        while self.is_ours(path):
+            self.folders.add(path)
             path = path.rpartition("/")[0]
 
-    def list(self, path: str) -> list[str]:
-        """Return the names in a folder, sorted."""
-        if not self._disk.is_ours(path):
-            return self._disk.real.list(path)
-        inside = [p for p in (*self._disk.files, *self._disk.folders) if p.startswith(f"{path}/")]
-        return sorted({p.removeprefix(f"{path}/").partition("/")[0] for p in inside})
+    def drop(self, folder: str) -> None:
+        """Remove a folder with all that is in it."""
+        for path in [path for path in self.files if path.startswith(f"{folder}/")]:
+            self.remove(path)
+        self.folders = {path for path in self.folders if path != folder and not path.startswith(f"{folder}/")}
 
-    def exists(self, path: str) -> bool:
-        """Whether there is something of that name."""
-        if not self._disk.is_ours(path):
-            return self._disk.real.exists(path)
-        return path in self._disk.files or path in self._disk.folders
+    # What goes wrong.
 
-    def sync_dir(self, path: str) -> None:
-        """Make the names in a folder survive a loss of power."""
-        self.charge()
-        if not self._disk.is_ours(path):
-            self._disk.real.sync_dir(path)
+    def ails(self, host: str) -> Ailing:
+        """Return what is wrong with a host's disk, to be changed."""
+        return self.ailing.setdefault(host, Ailing())
+
+    def heal(self) -> None:
+        """Let all disks work; what is lost or corrupt stays so."""
+        self.ailing.clear()
+
+    def lose(self, host: str) -> None:
+        """Lose a host's disk."""
+        self.drop(f"{self.root}/{host}")
+        self._journals.pop(host, None)
+
+    def lose_power(self, host: str) -> None:
+        """Lose what a host has not synced, in part: whatever the disk had come to write by itself is there."""
+        assert host != HOME, "the program is there"
+        self._undo_names(host)
+        for path in sorted(path for path in self.files if self.host_of(path) == host):
+            tear(self.files[path], self.chance)
+        for folder in sorted((path for path in self.folders if self.host_of(path) == host), reverse=True):
+            empty = not any(path.startswith(f"{folder}/") for path in (*self.files, *self.folders))
+            if empty and self.chance.random() < 0.5:
+                self.folders.discard(folder)
+
+    def _undo_names(self, host: str) -> None:
+        """Have some changes of names not happen; each by itself happens as a whole or not at all."""
+        journal = list(self._journals.pop(host, {}).values())
+        names = {path: file for path, file in self.files.items() if self.host_of(path) == host}
+        for change in reversed(journal):  # back to what was synced
+            if change.new is not None and names.get(change.new) is change.file:
+                del names[change.new]
+            if change.new is not None and change.replaced is not None:
+                names[change.new] = change.replaced
+            if change.old is not None:
+                names[change.old] = change.file
+        likely = self.chance.choice((0.0, 0.5, 0.9, 1.0))
+        for change in journal:
+            if self.chance.random() >= likely:
+                continue
+            if change.old is not None and names.get(change.old) is change.file:
+                del names[change.old]
+            if change.new is not None:
+                names[change.new] = change.file
+        for path in [path for path in self.files if self.host_of(path) == host]:
+            del self.files[path]
+        for path, file in names.items():
+            file.fresh = None
+            self.files[path] = file
 
 
-class SimReadFile:
-    """A simulated file open for reading."""
-
-    def __init__(self, files: SimFiles, content: bytearray) -> None:
-        self._files, self._content = files, content
-        self.size, self.modified_ns = len(content), 0
-
-    def pread(self, offset: int, length: int) -> bytes:
-        """Return bytes from a place."""
-        data = bytes(self._content[offset : offset + length])
-        self._files.charge(len(data))
-        return data
-
-    def close(self) -> None:
-        """Let go of it."""
+def _folder(path: str | None) -> str | None:
+    return path.rpartition("/")[0] if path is not None else None
 
 
-class SimWriteFile:
-    """A simulated file being written."""
+def tear(file: SimFile, chance: Random) -> None:
+    """Leave of what was written and not synced what a loss of power may leave: some blocks, whole or in part.
 
-    def __init__(self, files: SimFiles, content: bytearray) -> None:
-        self._files, self._content = files, content
+    >>> file = SimFile()
+    >>> file.content += bytes(range(1, 101)) * 200
+    >>> file.synced = 5000
+    >>> tear(file, Random(1))
+    >>> bytes(file.content[:5000]) == (bytes(range(1, 101)) * 200)[:5000]
+    True
 
-    def write(self, data: Bytes) -> None:
-        """Append."""
-        self._files.charge(len(data))
-        self._content += data
-
-    def pread(self, offset: int, length: int) -> bytes:
-        """Return bytes that were written."""
-        self._files.charge(length)
-        return bytes(self._content[offset : offset + length])
-
-    def sync(self) -> None:
-        """Make what was written survive a loss of power."""
-        self._files.charge()
-
-    def close(self) -> None:
-        """Let go of it."""
-
-    def abandon(self) -> None:
-        """Let go of it."""
+    """
+    whole = len(file.content)
+    if file.synced >= whole:
+        return
+    end = whole if chance.random() < 0.5 else chance.randrange(file.synced, whole + 1)
+    del file.content[end:]
+    likely = chance.choice((0.0, 0.5, 0.9, 1.0))
+    for start in range(file.synced // BLOCK * BLOCK, end, BLOCK):
+        first, stop = max(start, file.synced), min(start + BLOCK, end)
+        if chance.random() < likely:
+            continue
+        if chance.random() < 0.5:  # torn: its first sectors were written
+            first = min(stop, max(first, start + SECTOR * chance.randrange(BLOCK // SECTOR + 1)))
+        file.content[first:stop] = bytes(stop - first)
+    file.synced = end

@@ -49,7 +49,13 @@ LONG = (200 * MS, 45 * SECOND)
 SHORT = (100 * MS, 15 * SECOND)
 CATALOGUE: tuple[Kind, ...] = (
     # Processes.
-    Kind("crash", "processes", "a worker's process ends at once", most=0.5),
+    Kind(
+        "crash",
+        "processes",
+        "a worker's process ends at once, or within what it does with its disk: half a write, no rename",
+        0.5,
+        forms=("at once", "within"),
+    ),
     Kind(
         "churn",
         "processes",
@@ -70,7 +76,13 @@ CATALOGUE: tuple[Kind, ...] = (
         ("constant", "intermittent", "growing"),
         (0.03, 1),
     ),
-    Kind("memory", "processes", "a task needs more memory than there is", 2, forms=("killed", "error")),
+    Kind(
+        "memory",
+        "processes",
+        "a task needs more memory than there is: the kernel ends its process, or it raises MemoryError",
+        2,
+        forms=("killed", "error"),
+    ),
     Kind("clock", "hosts", "a host's clocks run wrong; strength: by how much, of a tenth", 2, strength=(0, 1)),
     # The network.
     Kind(
@@ -88,13 +100,29 @@ CATALOGUE: tuple[Kind, ...] = (
     ),
     Kind("loss", "network", "frames are lost and sent again; strength: how many", 1, LONG, strength=(0.001, 0.2)),
     Kind("double", "network", "frames come twice; strength: how many", 1, LONG, strength=(0.001, 0.3)),
-    # Disks.
-    Kind("full", "disk", "a host's disk has no space left", 1, SHORT),
+    # Disks: never the program's own, without which there is no run.
+    Kind("full", "disk", "a host's disk has no space left; not the only host's, where nothing could be done", 1, SHORT),
     Kind(
         "sluggish", "disk", "a host's disk is slow; strength: how much, of a hundred times", 1, LONG, strength=(0.02, 1)
     ),
-    Kind("unreadable", "disk", "reads of a host's disk fail; strength: how many", 1, SHORT, strength=(0.01, 0.5)),
-    Kind("corrupt", "disk", "a file of a host has flipped bits, or is gone", 2, forms=("flipped", "gone")),
+    Kind(
+        "unreadable",
+        "disk",
+        "reads of a host's disk fail, not the only host's; strength: how many",
+        1,
+        SHORT,
+        strength=(0.01, 0.5),
+    ),
+    Kind("corrupt", "disk", "a file of a host has a flipped bit, or is gone", 2, forms=("flipped", "gone")),
+    # Later ones come last: what is drawn of the others stays as it was.
+    Kind(
+        "launch",
+        "processes",
+        "a worker ends, and its host starts no other for a while, or takes long to",
+        1,
+        SHORT,
+        ("fail", "long"),
+    ),
 )
 BY_NAME = {kind.name: kind for kind in CATALOGUE}
 KINDS = tuple(BY_NAME)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from headrace.config import MS, Config
+from headrace.config import MS, SECOND, Config
 from headrace.ids import AttemptId, HostId, WorkerId
 from headrace.ports import Exit
 from headrace.sim.disk import SimDisk
+from headrace.sim.machine import Machine
 from headrace.sim.network import Wire
 from headrace.sim.process import SimProcess
 from headrace.sim.world import World
 from headrace.store.layout import Layout
 
 START_NS = (20 * MS, 200 * MS)
+LONG_START_NS = (2 * SECOND, 20 * SECOND)  # where it takes long
 NOTICE_NS = 1 * MS  # from a death to its being told
 SIGKILL = 9
 PROGRAM = "program"
@@ -44,35 +46,74 @@ class SimPlace:
         self._layout = Layout(disk.root)
         self.processes: dict[WorkerId, SimProcess] = {}
         self.supervisor: Supervisor | None = None
+        self.born: Callable[[SimProcess], None] = lambda process: None  # is shown every process that has started
         self.soon: Callable[[str, int, Callable[[], None]], None] = lambda label, delay, action: None  # in the program
         self._pids = 1000
-        self.slow: dict[HostId, float] = {}
+        self.start_ns = START_NS
+        self.machines: dict[HostId, Machine] = {}
         self._destroyed: set[HostId] = set()
 
     # The port.
 
     def launch(self, worker: WorkerId, host: HostId) -> None:
         """Start a worker after a while."""
-        delay = self._world.chance("start").randrange(*START_NS)
+        machine = self.machine(host)
+        delay = self._world.chance("start").randrange(*self.start_ns)
+        if machine.launches == "take long":
+            delay += self._world.chance("long starts").randrange(*LONG_START_NS)
+        delay = max(0, machine.up_ns - self._world.time_ns) + int(delay * machine.slowness)
         self._world.later(delay, f"{worker} starts", lambda: self._start(worker, host))
 
+    def machine(self, host: HostId) -> Machine:
+        """Return what is the matter with a host, to be changed; `refresh` has its processes know."""
+        return self.machines.setdefault(host, Machine())
+
+    def refresh(self, host: HostId) -> None:
+        """Have the processes of a host be as it is."""
+        machine = self.machine(host)
+        for process in self.on(host):
+            process.slowness = machine.slowness
+            if process.clock.rate_ppm != machine.rate_ppm:
+                process.clock.rate_ppm = machine.rate_ppm
+
+    def on(self, host: HostId) -> list[SimProcess]:
+        """Return the processes of a host."""
+        return [process for process in self.processes.values() if process.host == host]
+
     def _start(self, worker: WorkerId, host: HostId) -> None:
+        machine = self.machine(host)
+        if machine.up_ns > self._world.time_ns:  # it went down meanwhile
+            self._world.later(
+                machine.up_ns - self._world.time_ns, f"{worker} starts", lambda: self._start(worker, host)
+            )
+            return
         if host in self._destroyed:
-            supervisor = self.supervisor
-            assert supervisor is not None
-            why = f"{worker} was not started: its host {host} is lost"
-            self.soon(f"misses {worker}", NOTICE_NS, lambda: supervisor.launch_failed(worker, why))
+            self._fail(worker, f"{worker} was not started: its host {host} is lost")
+            return
+        if machine.launches == "fail":
+            self._fail(worker, f"{worker} could not be started: Resource temporarily unavailable")
             return
         self._pids += 1
         self._wire.host_of[str(worker)] = str(host)
-        process = SimProcess(self._world, self._wire, self._disk, worker, host, self._pids, self._config)
-        process.slowness = self.slow.get(host, 1.0)
+        try:
+            process = SimProcess(self._world, self._wire, self._disk, worker, host, self._pids, self._config)
+        except OSError as error:
+            self._fail(worker, f"{worker} could not be started: {error}")
+            return
+        process.burnt = lambda: self.end(process, None, SIGKILL)
         # It was told to leave when idle; or it has lost the program, which ends it whatever it does.
         process.left = lambda: self.end(process, None, SIGKILL) if process.attempt else self.end(process, 0, None)
         self.processes[worker] = process
+        self.born(process)
+        self.refresh(host)
         peer = process.network.connect(PROGRAM, patient=True)
         process.loop.greet(peer, process.pid)
         self._tick(process)
+
+    def _fail(self, worker: WorkerId, why: str) -> None:
+        supervisor = self.supervisor
+        assert supervisor is not None
+        self.soon(f"misses {worker}", NOTICE_NS, lambda: supervisor.launch_failed(worker, why))
 
     def _tick(self, process: SimProcess) -> None:
         def tick() -> None:
@@ -105,20 +146,39 @@ class SimPlace:
         supervisor = self.supervisor
         assert supervisor is not None
         self.soon(f"loses {host}", NOTICE_NS, lambda: supervisor.host_lost(host))
-        for process in [process for process in self.processes.values() if process.host == host]:
+        for process in self.on(host):
             self.end(process, None, SIGKILL)
-        self._disk.drop(self._layout.host(host))
+        self._disk.lose(host)
 
-    def end(self, process: SimProcess, code: int | None, signal: int | None, *, asked: bool = False) -> None:
+    def reboot(self, host: HostId, down_ns: int) -> None:
+        """Take a host's power away; it comes back, with what its disk has kept."""
+        doomed = [(process, process.phase, process.attempt) for process in self.on(host)]
+        for process, *_ in doomed:
+            process.crash()  # all at once, before anybody removes what they leave
+        self._disk.lose_power(host)
+        self.machine(host).up_ns = self._world.time_ns + down_ns
+        for process, phase, attempt in doomed:
+            process.phase, process.attempt = phase, attempt
+            self.end(process, None, SIGKILL)
+
+    def end(
+        self,
+        process: SimProcess,
+        code: int | None,
+        signal: int | None,
+        *,
+        asked: bool = False,
+        notes: tuple[str, ...] = (),
+    ) -> None:
         """End a process, however it came to that; the program is told soon."""
-        if not process.alive:
+        if self.processes.get(process.id) is not process:
             return
         phase, attempt = process.phase, process.attempt
         process.crash()
         del self.processes[process.id]
         process.network.shut()
         self._disk.drop(self._layout.own(process.host, process.id))
-        exit_ = Exit(code, signal, asked, (), (), phase, AttemptId(attempt) if attempt else None)
+        exit_ = Exit(code, signal, asked, notes, (), phase, AttemptId(attempt) if attempt else None)
         supervisor = self.supervisor
         assert supervisor is not None
         self.soon(f"buries {process.id}", NOTICE_NS, lambda: supervisor.exited(process.id, exit_))

@@ -10,7 +10,8 @@ from headrace.loops.work import WorkerLoop, WorkerPorts
 from headrace.ports import Phase
 from headrace.sim.bodies import Body, SimCrash, SimGate, SimRunner
 from headrace.sim.clock import SimClock
-from headrace.sim.disk import SimDisk, SimFiles
+from headrace.sim.disk import SimDisk
+from headrace.sim.files import SimFiles
 from headrace.sim.network import SimNetwork, Wire
 from headrace.sim.world import World
 
@@ -31,13 +32,16 @@ class SimProcess:
         self.body: Body | None = None
         self.phase: Phase = "idle"
         self.attempt = 0
+        self.fuse: int | None = None  # uses of the disk after which it dies, in the midst of whatever it is doing then
+        self.burnt: Callable[[], None] = lambda: None  # called when that has come
+        self.short_of_memory = False  # the next thing that its body needs memory for fails
         self._held: list[Callable[[], None]] = []  # what would have happened while it was paused
         self.network = SimNetwork(wire, str(worker), self)
         self.left: Callable[[], None] = lambda: None
         ports = WorkerPorts(
             self.clock,
             self.network,
-            SimFiles(disk, self),
+            SimFiles(disk, self, host),
             SimRunner(self),
             SimGate(self),
             self,
@@ -56,6 +60,18 @@ class SimProcess:
         """Unwind whatever is still running in a dead process."""
         if not self.alive:
             raise SimCrash
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse < 0:
+                self.fuse = None
+                self.burnt()
+                raise SimCrash
+
+    def press(self) -> None:
+        """Raise MemoryError in the running body, if there is to be no more memory."""
+        if self.short_of_memory and self.body is not None and self.body.running:
+            self.short_of_memory = False
+            raise MemoryError
 
     def _leave(self) -> None:
         self.world.later(0, f"{self.id} leaves", self.left)
@@ -73,8 +89,11 @@ class SimProcess:
         if self.paused:
             self._held.append(action)
             return
-        action()
-        self.run()
+        try:
+            action()
+            self.run()
+        except SimCrash:
+            pass  # it has died in the midst of it
 
     def run(self) -> None:
         """Run its loop until nothing waits."""
@@ -100,5 +119,5 @@ class SimProcess:
         """Die at once; what the body was doing is unwound without touching anything."""
         self.alive = False
         self._held.clear()
-        if self.body is not None and not self.body.ended:
+        if self.body is not None and not self.body.ended and not self.body.running:
             self.body.turn()

@@ -27,8 +27,9 @@ from headrace.sim.disasters import Disasters
 from headrace.sim.disasters.disks import Disks
 from headrace.sim.disasters.links import Links
 from headrace.sim.disasters.machines import Machines
-from headrace.sim.disk import SimDisk, SimFiles
+from headrace.sim.disk import SimDisk
 from headrace.sim.faults import FaultPlan, draw_plan, read_plan
+from headrace.sim.files import SimFiles
 from headrace.sim.network import SimNetwork, Wire
 from headrace.sim.place import PROGRAM, SimPlace
 from headrace.sim.world import World
@@ -90,7 +91,7 @@ class SimSession:
         )
         self.world = World(config.seed)
         self.run = RunId(f"sim-{config.seed}")
-        self.disk = SimDisk(f"/headrace-sim-{config.seed}", real)
+        self.disk = SimDisk(f"/headrace-sim-{config.seed}", real, self.world.chance("disk"))
         self.files: Files = SimFiles(self.disk)
         self.wire = Wire(self.world)
         self.gate = ProgramGate(self.world)
