@@ -7,7 +7,7 @@ into a `Stream` that the body takes them from, and every piece taken makes room 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Protocol
 
@@ -143,6 +143,11 @@ class DataPlane:
         self._waiting: dict[Peer, list[bytes]] = {}  # frames for channels that are not open yet
         self._numbers = count(1)
         self.received_bytes = 0
+
+    @property
+    def fetches(self) -> Mapping[str, fetch.Fetch]:
+        """The pulls that have not ended, to look at."""
+        return self._fetches
 
     # For bodies; any thread.
 

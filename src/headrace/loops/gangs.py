@@ -129,6 +129,11 @@ class Meetings:
         if (waiting := self._waiting.get(attempt)) is not None:
             waiting.flag.set()
 
+    def waits(self, attempt: AttemptId) -> Came | None:
+        """Return what an attempt has said that waits for the others, to look at."""
+        waiting = self._waiting.get(attempt)
+        return waiting.said if waiting is not None else None
+
     def forget(self, attempt: AttemptId) -> None:
         """An attempt is over."""
         self._gangs.pop(attempt, None)

@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 from headrace.errors import InternalError
 
+REST = "the simulated world has come to rest while somebody waits"
+
 
 class World:
     """A clock that jumps from one event to the next."""
@@ -23,6 +25,7 @@ class World:
         self.seed = seed
         self.time_ns = 0
         self.events = 0
+        self.at_rest: Callable[[], Exception] = lambda: InternalError(REST)  # what is wrong when nothing will happen
         self._heap: list[tuple[int, int, str, Callable[[], None]]] = []
         self._named = 0
         self._streams: dict[str, random.Random] = {}
@@ -47,7 +50,7 @@ class World:
     def step(self) -> None:
         """Let the next thing happen."""
         if not self._heap:
-            raise InternalError("the simulated world has come to rest while somebody waits")
+            raise self.at_rest()
         self.time_ns, _, label, happen = heapq.heappop(self._heap)
         self.events += 1
         self._trace.update(f"{self.time_ns} {label}\n".encode())

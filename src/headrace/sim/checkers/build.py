@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.config import MS, SECOND, Config
 from headrace.errors import PromiseBroken
+from headrace.ids import HostId
+from headrace.sim.checkers import seen
 from headrace.sim.checkers.alone import Alone
 from headrace.sim.checkers.announced import AnnouncedOutputs
 from headrace.sim.checkers.checkers import Checkers
@@ -18,8 +20,9 @@ from headrace.sim.checkers.inputs import Inputs
 from headrace.sim.checkers.ledger import Ledger
 from headrace.sim.checkers.once import Once
 from headrace.sim.checkers.watching import Watching
-from headrace.sim.disasters.disasters import Healed
+from headrace.sim.disasters.disasters import Healed, Struck
 from headrace.sim.disk import SimDisk
+from headrace.sim.liveness import Liveness
 from headrace.sim.world import World
 from headrace.store.layout import HOME
 
@@ -88,11 +91,15 @@ class Checking:
         session.place.born = watching.born
         show = disasters.watch
         self.tell = show
+        liveness = self.liveness = Liveness(session, self.checkers)
         self.ends.kind_ns = self._world.time_ns if disasters.healed else None
 
         def happened(news: Any) -> None:
+            if isinstance(news, Struck) and news.fault.kind == "reboot":
+                self.checkers.see(seen.PowerLost(HostId(news.victim)))
             if isinstance(news, Healed):
                 self.ends.kind_ns = self._world.time_ns
+                liveness.begin()
             show(news)
 
         disasters.watch = happened
@@ -106,8 +113,8 @@ class Checking:
             return
         if not ledger.jobs or ledger.open_jobs() or sys.exc_info()[0] is not None:
             return
-        if not session.disasters.healed:
-            session.disasters.heal()
+        if self.checkers.unfinished() and not session.disasters.healed:
+            session.mover.ask(session.disasters.heal)
         until = self._world.time_ns + REST_NS
         never = session.gate.flag()
         while (found := self.checkers.unfinished()) and self._world.time_ns < until:

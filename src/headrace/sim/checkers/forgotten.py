@@ -32,13 +32,14 @@ class Forgotten(Checker):
         self._running: dict[WorkerId, AttemptId] = {}
         self._reported: dict[tuple[WorkerId, AttemptId], None] = {}
         self._streams: dict[tuple[str, str], None] = {}
-        self.lost_hosts: set[HostId] = set()
+        self._lost_hosts: set[HostId] = set()
+        self._rebooted: set[HostId] = set()
         self.events = {
             words.OutputCommitted: lambda event, _: self._ended(event.attempt, "done"),
             words.AttemptFailed: lambda event, _: self._ended(event.attempt, "failed"),
             words.AttemptStarved: lambda event, _: self._ended(event.attempt, "starved"),
             words.AttemptStopped: lambda event, _: self._ended(event.attempt, "stopped"),
-            words.HostGone: lambda event, _: self.lost_hosts.add(event.host),
+            words.HostGone: lambda event, _: self._lost_hosts.add(event.host),
         }
         self.seen = {
             seen.BodyBegan: lambda s: self._running.__setitem__(s.worker, s.attempt),
@@ -46,6 +47,7 @@ class Forgotten(Checker):
             seen.WorkerEnded: self._worker_ended,
             seen.Said: lambda s: self._reported.__setitem__((s.worker, AttemptId(s.report.attempt)), None),
             seen.Settled: lambda s: self._reported.pop((s.worker, s.attempt), None),
+            seen.PowerLost: lambda s: self._rebooted.add(s.host),
             seen.StreamBegan: lambda s: self._streams.__setitem__((s.process, s.name), None),
             seen.StreamEnded: lambda s: self._streams.pop((s.process, s.name), None),
         }
@@ -80,8 +82,10 @@ class Forgotten(Checker):
     def _needless(self, path: str) -> str:
         """Say why a file should be gone; empty if it may be there."""
         host, _, name = path.partition("/")
-        if HostId(host) in self.lost_hosts:
+        if HostId(host) in self._lost_hosts:
             return f"{host} was lost"
+        if HostId(host) in self._rebooted:
+            return ""  # what was removed there may have come back
         if found := SHUFFLE.fullmatch(name):
             attempt = self.ledger.attempts.get(AttemptId(int(found[2])))
             if StageId(int(found[1])) in self.ledger.freed:

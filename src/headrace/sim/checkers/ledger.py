@@ -176,7 +176,7 @@ class Ledger:
         for attempt in [a for a in self.counted if self.attempts[a].host == event.host]:
             self._lose(attempt)
 
-    def _starved(self, event: words.AttemptStarved, _: list[Any]) -> None:
+    def _starved(self, event: words.AttemptStarved, __: list[Any]) -> None:
         self.ended(event.attempt, "starved")
         for _, attempt in event.lost:
             self._lose(attempt)

@@ -6,7 +6,7 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from headrace.ids import AttemptId, StageId, WorkerId
+from headrace.ids import AttemptId, HostId, StageId, WorkerId
 from headrace.ports import PartSource
 from headrace.protocols.messages import Report
 
@@ -31,6 +31,12 @@ class WorkerEnded(Struct, frozen=True):
     """A process is gone, with what it ran."""
 
     worker: WorkerId
+
+
+class PowerLost(Struct, frozen=True):
+    """A host goes down and comes back: its disk may have forgotten changes of names, removals among them."""
+
+    host: HostId
 
 
 class PartWritten(Struct, frozen=True):
