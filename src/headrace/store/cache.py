@@ -83,6 +83,10 @@ class Cache:
         """Whether a partition is here, in memory or on disk."""
         return (operator, partition) in self._kept or (operator, partition) in self._stored
 
+    def contents(self) -> list[Key]:
+        """List the partitions that are here, in memory or on disk."""
+        return sorted({*self._kept, *self._stored})
+
     def path(self, operator: int, partition: int) -> str | None:
         """Return the file of a partition, if it is on disk."""
         key = (operator, partition)
