@@ -98,6 +98,12 @@ class JoinConfig(Struct, frozen=True, kw_only=True):
     split_records: int = 100_000  # a key with fewer records and pairings than this is not split
 
 
+class VerifyConfig(Struct, frozen=True, kw_only=True):
+    """How many tasks are run again, to see whether they do the same."""
+
+    fraction: float = 0.0  # of the tasks; 0: none, and then nothing of it costs anything
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """A whole run's settings."""
 
@@ -115,6 +121,7 @@ class Config(Struct, frozen=True, kw_only=True):
     memory: MemoryConfig | None = None  # None: an equal share of what the machine has
     data: DataConfig = field(default_factory=DataConfig)
     join: JoinConfig = field(default_factory=JoinConfig)
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
 
     @property
     def shuffle_partitions(self) -> int:
@@ -211,6 +218,18 @@ def _switch(text: str) -> bool:
     raise UsageError(f"{text!r} is neither yes nor no.")
 
 
+def _share(text: str) -> float:
+    if text in {"off", "all"}:
+        return float(text == "all")
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise UsageError(f"{text!r} is no share. Write a number from 0 to 1, off or all.")
+    return share
+
+
 def _auto(text: str) -> bool:
     if text not in {"auto", "off"}:
         raise UsageError(f"{text!r} is neither auto nor off.")
@@ -243,6 +262,7 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "unpack": ("data", "unpack_bytes", _some_bytes),
     "broadcast_bytes": ("join", "broadcast_bytes", parse_size),
     "split_records": ("join", "split_records", _positive),
+    "verify_determinism": ("verify", "fraction", _share),
     "seed": ("", "seed", _count),
     "faults": ("", "faults", lambda text: tuple(part for part in text.split(",") if part)),
     "plan": ("", "plan", str),

@@ -155,6 +155,8 @@ class Context(Sources, JobControl, Durability, Shipping):
             try:
                 with contextlib.suppress(Exception):  # whatever is in its way, the run ends
                     self._engine.failures.close()
+                if self._engine.verifying is not None:
+                    self._engine.verifying.close()
                 self._session.close()
                 self._engine.checkpoints.close()
             finally:
@@ -203,6 +205,7 @@ def connect(
     progress: bool | None = None,
     checkpoint: str | None = None,
     task_timeout: float | None = None,
+    verify_determinism: float | str | None = None,
     watchers: Iterable[Watcher] = (),
 ) -> Context:
     """Connect to where work runs.
@@ -216,6 +219,9 @@ def connect(
             those that the program marks; as the address says, or "off", unless given.
         task_timeout: seconds that an attempt at a task may take before it is ended and has failed; as the address says, or
             without a limit, unless given.  `Context.set_task_timeout` sets it for some jobs.
+        verify_determinism: the share of tasks that are run twice more, in processes with other hash seeds, to see whether
+            they do the same; "all" for every one.  A job whose functions depend on the order of sets, on time or on chance
+            fails with `NotDeterministic`.  As the address says, or none, unless given.
         watchers: are shown every step of every machine.
 
     Raises:
@@ -227,7 +233,8 @@ def connect(
 
     """
     with held_interrupts():  # of a run that has begun somebody must know, to end it
-        return _connect(url, progress, {"checkpoint": checkpoint, "task_timeout": task_timeout}, watchers)
+        options = {"checkpoint": checkpoint, "task_timeout": task_timeout, "verify_determinism": verify_determinism}
+        return _connect(url, progress, options, watchers)
 
 
 def _connect(

@@ -190,6 +190,22 @@ class TaskFailed(JobFailed, ProgramError):
     """The same task raised, exited or crashed its process too often."""
 
 
+class NotDeterministic(JobFailed, ProgramError):
+    """A task that was run again to be verified, with `verify_determinism=`, did not do the same.
+
+    Attributes:
+        operator, site: what was the first to differ, and the line of the program that defined it.
+        task: which.
+        cause: what it seems to depend on: "hash order", "chance" (time, random numbers, the process), "state" (what earlier
+            tasks left) or "unknown".
+        example: a record as it was in either run, empty where there was none.
+
+    """
+
+    operator, site, task, cause = "", "", "", ""
+    example: tuple[str, str] = ("", "")
+
+
 class TaskTimedOut(TaskFailed, TimeoutError):
     """The same task failed too often, the last time because it took longer than `task_timeout=` allows."""
 

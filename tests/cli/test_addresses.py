@@ -45,6 +45,7 @@ VALUES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "checkpoint": ("auto", True, ("on", "")),
     "mtbf": ("60", 60_000 * MS, ("0", "?")),
     "lineage": ("30", 30, ("0", "x")),
+    "verify_determinism": ("0.05", 0.05, ("2", "-1", "nan", "some", "")),
     "plan": ("/some/plan.json", "/some/plan.json", ()),
     "seed": ("7", 7, ("-1", "x")),
     "faults": ("kill,host", ("kill", "host"), ()),

@@ -297,6 +297,6 @@ def test_a_folder_of_packages_does_not_come_before_pythons_library(lair: Path, m
     monkeypatch.setenv("PYTHONPATH", str(lair))
     monkeypatch.setattr("site.getsitepackages", list)
     monkeypatch.setattr("site.getusersitepackages", str)
-    assert processes._environment(str(lair))["PYTHONPATH"] == f"{packages}{os.pathsep}{lair}"
+    assert processes.environment_for(str(lair))["PYTHONPATH"] == f"{packages}{os.pathsep}{lair}"
     monkeypatch.setattr("site.getsitepackages", lambda: [packages])
-    assert processes._environment(str(lair))["PYTHONPATH"] == str(lair)
+    assert processes.environment_for(str(lair))["PYTHONPATH"] == str(lair)

@@ -203,7 +203,7 @@ def test_who_knows_the_key_and_breaks_the_rules_is_dropped(what: str, ctx: Conte
 def test_who_knows_the_key_and_is_nobodys_worker_is_not_listened_to(ctx: Context, folder: Path, lair: Path) -> None:
     """Reports of attempts that were never given out, blocks that nobody asked for."""
     bomb = pickle.dumps(Bomb(lair / "unpickled"))
-    report = Report(1, 1, 99_999, "done", *(0,) * 5, True, bomb, bomb, (), 0, (), "", bomb, bomb, (0,) * 4)
+    report = Report(1, 1, 99_999, "done", *(0,) * 5, True, bomb, bomb, (), 0, (), "", bomb, bomb, (0,) * 4, bomb)
     for door in doors(folder):
         peer = Stranger(door)
         assert peer.prove(key_of(ctx))

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
@@ -50,6 +50,9 @@ from headrace.plan.rewrite import become, tell
 from headrace.plan.stages import RecordsSink, ResultSink, Stage, compile_job
 from headrace.store.layout import code_name
 
+if TYPE_CHECKING:
+    from headrace.dataset.verifying import Verifying
+
 SAMPLE_PER_PARTITION = 40  # keys drawn for each partition that sorting makes
 MAIN_CLASS_BYTES = 1 << 20  # a class of `__main__` that takes more, with all that it refers to, goes by value
 
@@ -74,6 +77,11 @@ class Engine:
         self.jobs = Jobs(session.cancel)
         self.shipped = Shipped(session)
         self.failures = Failures(session, lambda: self.shipped.listed)
+        self.verifying: Verifying | None = None
+        if self.config.verify.fraction:
+            from headrace.dataset.verifying import Verifying  # what runs tasks again: few programs need it
+
+            self.verifying = Verifying(session, self.failures)
         self._derived, self._idle = False, True
         self.checkpoints = Checkpoints(self)
         self.unsettled: weakref.WeakSet[Operator] = weakref.WeakSet()  # something is to be measured before they run
@@ -247,6 +255,8 @@ class Engine:
             job = JobId(next(self._jobs))
             keep = [(operator, operator.inputs) for stage in stages for operator in stage.operators]
             limit = self.jobs.labels.task_timeout_ns
+            if self.verifying is not None:
+                self.verifying.begin(job)
             request = JobRequest(job, name, str(call_site()), codes, blobs, wanted, keep, limit)
             try:
                 handle = self.session.submit(request)
@@ -267,10 +277,14 @@ class Engine:
         self.jobs.ended(handle.request.id)
         problem = self._add_up(handle)
         if handle.failure is not None:
+            if self.verifying is not None:
+                self.verifying.drop(handle.request.id)
             self.failures.attach(handle.failure, handle.failed)
             raise handle.failure from handle.failure.__cause__
         if problem is not None:
             raise problem
+        if self.verifying is not None:
+            self.verifying.settle(handle)
         self.checkpoints.computed(handle)
         return handle
 
@@ -294,6 +308,8 @@ class Engine:
 
     def call_off(self, job: JobId) -> None:
         """Cancel a job whose result nobody waits for any more."""
+        if self.verifying is not None:
+            self.verifying.drop(job)
         self.jobs.ended(job)
         with contextlib.suppress(ContextClosed):
             self.session.cancel(job, "the program was interrupted")

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from headrace.errors import HeadraceError, JobFailed, Replayer
 from headrace.loops.jobs import FailedAttempt
+from headrace.loops.samples import Drawn
 from headrace.loops.session import Session
 from headrace.observe.failures import Keeper, find, shipped_items, surroundings
 from headrace.runtime.files import SystemFiles
 from headrace.store.capsules import read_capsule
-from headrace.store.layout import CAPSULE
+from headrace.store.layout import CAPSULE, capsule_name
 from headrace.store.mapoutput import read_range
 from headrace.store.shipped import Manifest
 
@@ -27,7 +28,7 @@ class Failures:
     """
 
     def __init__(self, session: Session, shipped: Callable[[], Manifest | None]) -> None:
-        self._session, self._shipped = session, shipped
+        self._session, self.shipped = session, shipped
         self._keeper = Keeper(session.run)
 
     def attach(self, failure: HeadraceError, failed: FailedAttempt | None) -> None:
@@ -54,11 +55,24 @@ class Failures:
         message = f"{failure.args[0]} Look into it with `headrace replay {failure.run} {failure.attempt} --pdb`."
         failure.args = (message, *failure.args[1:])
 
+    def attach_done(self, failure: JobFailed, drawn: Drawn) -> None:
+        """Keep the input of an attempt that ended well, but does not do the same again."""
+        failure.run, failure.attempt = self._session.run, drawn.attempt
+        name = capsule_name(drawn.task.stage, drawn.task.partition, drawn.attempt)
+        try:
+            self._keep(name, drawn.path, drawn.pieces)
+        except OSError as error:
+            failure.unsaved = f"it could not be put beside the stories ({error}). Look at HEADRACE_STORIES"
+            return
+        failure.unsaved = ""
+        message = f"{failure.args[0]} Run it again with `headrace replay {failure.run} {failure.attempt}`."
+        failure.args = (message, *failure.args[1:])
+
     def _keep(self, name: str, path: str, pieces: tuple[bytes, ...] = ()) -> int:
         """Keep a capsule, once; return its size."""
         if self._keeper.has(name):
             return 0
-        if (manifest := self._shipped()) is not None:
+        if (manifest := self.shipped()) is not None:
             self._keeper.keep_shipped(manifest, self._session.config.data.capsule_bytes)
         if pieces:
             self._keeper.keep(name, pieces)

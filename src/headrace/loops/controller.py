@@ -23,6 +23,7 @@ from headrace.loops.loop import Loop
 from headrace.loops.members import Member, epitaph, is_own_doing
 from headrace.loops.replicas import Replicas
 from headrace.loops.results import Results
+from headrace.loops.samples import Samples
 from headrace.plan.levels import StorageLevel
 from headrace.ports import Clock, Exit, Files, Gate, Network, Peer, Place
 from headrace.protocols import claims, membership, replicate, schedule
@@ -103,8 +104,25 @@ class Controller:
         self.ticked_ns = 0
         home = BlockReader(ports.files, self.layout, HOME)
         self.plane = DataPlane(self.loop, ports.clock, ports.network, home, config.data, self._locate_for_us)
+        self.samples = Samples(
+            ports.clock,
+            ports.files,
+            self.layout,
+            self.near,
+            self.plane,
+            self.freeing,
+            real=config.scheme != "sim",
+        )
         self.results = Results(
-            ports.clock, ports.files, self.layout, config.data, self.near, self.plane, self._schedule, self.freeing.on
+            ports.clock,
+            ports.files,
+            self.layout,
+            config.data,
+            self.near,
+            self.plane,
+            self._schedule,
+            self.freeing.on,
+            self.samples,
         )
         self.assembly = Assembly(self.loop, self._send, self._now)
         self.assembly.wire()
@@ -359,6 +377,8 @@ class Controller:
             report.spent,
         )
         self.results.reported(attempt, report, member.host)
+        if report.sample:
+            self.samples.reported(attempt, task, member.id, member.host, report)
         self.assembly.departed(attempt)
         self.loop.tell("claims", claims.CommitAsked(task, attempt, member.id, output, report.ran_ns, now))
 

@@ -11,6 +11,7 @@ from headrace.execute.chunks import Corrupt, split_frames
 from headrace.ids import AttemptId, HostId, JobId, StageId
 from headrace.loops.data import BlocksLost, DataPlane
 from headrace.loops.jobs import FailedAttempt, JobHandle, Raised, failure_of
+from headrace.loops.samples import Samples
 from headrace.ports import Clock, Files
 from headrace.protocols import schedule_words as words
 from headrace.protocols.fetch import Block
@@ -42,6 +43,7 @@ class Results:
         near: hosts whose files may be opened here; results of others are pulled.
         schedule: tells the schedule machine what became of a result.
         free: has a host forget a block that was read.
+        samples: tasks that are to be verified; the end of a job waits for what was saved of them.
 
     """
 
@@ -55,9 +57,10 @@ class Results:
         plane: DataPlane,
         schedule: Callable[[words.Event], None],
         free: Callable[[HostId, str], None],
+        samples: Samples,
     ) -> None:
         self._clock, self._files, self._layout, self._data, self._near = clock, files, layout, data, near
-        self._plane, self._schedule, self._free = plane, schedule, free
+        self._plane, self._schedule, self._free, self._samples = plane, schedule, free, samples
         self._handles: dict[JobId, JobHandle] = {}
         self._ending: list[JobHandle] = []  # of jobs that have ended, some of whose attempts perhaps have not
         self._reports: dict[
@@ -145,12 +148,13 @@ class Results:
         """A job has all that it wants."""
         handle = self._handles.pop(effect.job, None)
         if handle is not None:
-            self._conclude(handle)
+            self._samples.when_here(effect.job, lambda: self._conclude(handle))
 
     def fail(self, effect: words.FailJob) -> None:
         """A job will not get what it wants."""
         handle = self._handles.pop(effect.job, None)
         if handle is not None:
+            self._samples.forget(effect.job)
             raised = self._errors.get(effect.last) if effect.last is not None else None
             handle.failure = failure_of(effect, handle.request.name, raised)
             if effect.last is None:
@@ -200,12 +204,14 @@ class Results:
         """Wait no longer for what is not brought in time."""
         for job in [job for job, bringing in self._bringing.items() if now_ns >= bringing.until_ns]:
             self._give_up(job, SILENT)
+        self._samples.tick(now_ns)
 
     def close(self) -> None:
         """Nothing more is brought."""
         self._closed = True
         for job in list(self._bringing):
             self._give_up(job, LEFT_BEHIND)
+        self._samples.close()
 
     def _conclude(self, handle: JobHandle) -> None:
         self._ending.append(handle)

@@ -16,8 +16,9 @@ from headrace.ids import AttemptId, Digest, TaskId, WorkerId
 from headrace.loops.body import BodyPort
 from headrace.loops.loading import Loading
 from headrace.loops.saving import Attempted, Saved, Saving
+from headrace.loops.verifying import Watched, watch
 from headrace.plan.stages import Program
-from headrace.ports import BlockLost, Clock, Gate, TaskCancelled
+from headrace.ports import BlockLost, Bytes, Clock, Gate, TaskCancelled, TaskPort
 from headrace.protocols.messages import Report
 from headrace.store.shipped import Depot
 
@@ -42,6 +43,7 @@ class Workshop(Struct, frozen=True):
 
     Attributes:
         in_program: bodies run in the user's own thread: Ctrl-C in one of them is for the program.
+        verified: the share of tasks that are to be verified.
 
     """
 
@@ -52,6 +54,7 @@ class Workshop(Struct, frozen=True):
     saving: Saving
     depot: Depot
     in_program: bool
+    verified: float = 0.0
 
 
 class Running:
@@ -69,6 +72,8 @@ class Running:
         self._thread = 0
         self._program: Program | None = None
         self._body: TaskBody | None = None
+        self._watched: Watched | None = None
+        self._sample = b""
 
     def run(self) -> KeyboardInterrupt | None:
         """Run the body to its end, whatever that is; not on the loop's thread.  Return what is for the program to know."""
@@ -77,6 +82,8 @@ class Running:
         try:
             self.port.pause()
             finished = self._run()
+            if self._watched is not None:
+                self._sample = self._watched.sample(finished, self._attempted("", "", done=True), self._code)
             self.port.publish()
             report = self._report("done", finished=finished)
         except TaskCancelled:
@@ -103,9 +110,12 @@ class Running:
             depot.install(order.shipped, data, self.port.provided, f"{self._workshop.worker}")
         self._program = loading.program(order.program, order.blobs, self.port)
         properties = dict(order.properties)
-        self._body = TaskBody(
-            self._program, order.task, self._attempt, self.port, order.number, properties, depot.folder
-        )
+        port = cast("TaskPort", self.port)
+        if self._workshop.verified:
+            share = self._workshop.verified
+            self._watched = watch(order.task, self._program, self.port, self._workshop.saving, share)
+            port = self._watched.port if self._watched is not None else port
+        self._body = TaskBody(self._program, order.task, self._attempt, port, order.number, properties, depot.folder)
         finished = self._body.run()
         if self.port.cancelled:
             raise TaskCancelled  # a function may have caught that, too
@@ -162,6 +172,7 @@ class Running:
             dump_blame(error, saved) if error is not None else b"",
             (error.pickled or b"") if error is not None else b"",
             port.spent,
+            self._sample if done else b"",
         )
 
     def _failed(self, error: BaseException) -> Report:
@@ -176,9 +187,15 @@ class Running:
 
     def _save(self, found: Blame) -> Saved:
         """Save what an attempt was given that has failed, for it to be run again elsewhere."""
+        return self._workshop.saving.save(self._attempted(found.summary, found.text()), self.port, self._code)
+
+    def _code(self, digest: Digest) -> Bytes:
+        return self._workshop.loading.data(digest, self.port)
+
+    def _attempted(self, summary: str, text: str, *, done: bool = False) -> Attempted:
         order, workshop = self._order, self._workshop
         workshop.gate.confirm()
-        attempted = Attempted(
+        return Attempted(
             order.job,
             order.task,
             self._attempt,
@@ -188,10 +205,10 @@ class Running:
             order.program,
             order.blobs,
             workshop.loading.mains(order.blobs),
-            found.summary,
-            found.text(),
+            summary,
+            text,
+            done,
         )
-        return workshop.saving.save(attempted, self.port, lambda digest: workshop.loading.data(digest, self.port))
 
 
 def dump_blame(found: Blame, saved: Saved | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""What a worker saves of an attempt that failed: all that it was given, for `headrace replay`.
+"""What a worker saves of an attempt that failed: all that it was given, for `headrace replay`; and of some that did not.
 
 While an attempt runs, its port only notes what it asks for.  When the attempt has failed, everything is read once more,
 which gives the same; so attempts that go well cost nothing.  Those that fail are told all the same, and soon: what is saved
@@ -18,7 +18,7 @@ from headrace.loops.body import BodyPort, Machinery
 from headrace.loops.noting import MEETINGS_BYTES_MAX, Asked
 from headrace.ports import Bytes, Files
 from headrace.store.capsules import PIECE, CacheAsked, CapsuleWriter, FileRead, Index, PartsRead, Place, TooLarge
-from headrace.store.layout import CODE, capsule_name
+from headrace.store.layout import CODE, capsule_name, sampled_name
 from headrace.store.mapoutput import read_range
 
 Add = Callable[[Iterable[Bytes]], Place]  # puts data into a capsule
@@ -26,7 +26,7 @@ SECONDS = 5  # that saving may take: who waits for the job waits for it
 
 
 class Attempted(Struct, frozen=True):
-    """An attempt that failed, and why."""
+    """An attempt that failed, and why; or one that is `done`, and is to be verified."""
 
     job: int
     task: TaskId
@@ -39,6 +39,7 @@ class Attempted(Struct, frozen=True):
     main: tuple[Digest, ...]
     summary: str
     text: str
+    done: bool = False
 
 
 class Saved(Struct, frozen=True):
@@ -93,7 +94,7 @@ class Saving:
         files, shared = self._shared.files, self._shared
         asked, port.asked = port.asked, Asked()
         task = attempted.task
-        name = capsule_name(task.stage, task.partition, attempted.attempt)
+        name = (sampled_name if attempted.done else capsule_name)(task.stage, task.partition, attempted.attempt)
         path, aside = shared.layout.path(shared.host, name), f"{shared.own}/{attempted.attempt}.capsule"
         writer = CapsuleWriter(files, aside, self._limit)
         try:
@@ -103,6 +104,8 @@ class Saving:
         except BaseException:
             writer.abandon()
             raise
+        if attempted.done:  # the program takes it, soon
+            return Saved(name, writer.size)
         self._forget(task)
         self._kept[task] = name, writer.size
         while sum(size for _, size in self._kept.values()) > self._limit and len(self._kept) > 1:

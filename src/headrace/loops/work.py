@@ -125,7 +125,14 @@ class WorkerLoop:
         self.saving = Saving(self.shared, ports.clock.now_ns)
         self.depot = Depot(f"{self.layout.host(host)}/shipped", shares_home=HOME in self.shared.near)
         self.workshop = Workshop(
-            worker_id, ports.clock, ports.gate, self.loading, self.saving, self.depot, ports.in_program
+            worker_id,
+            ports.clock,
+            ports.gate,
+            self.loading,
+            self.saving,
+            self.depot,
+            ports.in_program,
+            verified=config.verify.fraction,
         )
         self.copies = Copies(self.cache, self.plane, self._replicated)
         self._wire()

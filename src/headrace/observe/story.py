@@ -25,6 +25,24 @@ class _StageTally(Struct):
     began: bool = False
 
 
+class Verified(Struct, frozen=True):
+    """What is known of the tasks of a job that were drawn, to be run again.
+
+    Attributes:
+        same: do the same again.
+        skipped: were not run again, or in vain: how many, by the reason.
+        unknown: values that could not be compared, by the name of their type.
+        differs: a task that does not do the same, and in which operator; empty if none was found.
+
+    """
+
+    job: int
+    same: int
+    skipped: dict[str, int]
+    unknown: dict[str, int]
+    differs: str = ""
+
+
 class Story:
     """A watcher that tells what happens.
 
@@ -62,6 +80,8 @@ class Story:
             self._closing = self._closing or isinstance(event, membership.Closing)
             for effect in effects:
                 self._membership(effect)
+        elif machine == "verify":
+            self._verified(event)
         elif machine == "claims":
             for effect in effects:
                 if isinstance(effect, claims.Claimed):
@@ -69,6 +89,10 @@ class Story:
                 elif isinstance(effect, claims.GangClaimed):
                     for claim in effect.members:
                         self._claimed(claim)
+
+    def _verified(self, news: Verified) -> None:
+        told = {"skipped": news.skipped, "not compared": news.unknown, "differs": news.differs}
+        self.line("verified", job=news.job, same=news.same, **{name: what for name, what in told.items() if what})
 
     def _claimed(self, claim: claims.Claimed) -> None:
         self.totals["attempts"] += 1

@@ -188,6 +188,7 @@ class Report(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fiel
         why: for "starved": in words.
         error: for "failed": what raised, as JSON; `raised`: the exception itself, pickled, if it can be.
         spent: nanoseconds of `ran_ns` in which it fetched, computed, wrote and committed.
+        sample: for "done": what is needed to verify that it does the same again, as JSON, where that is to be.
 
     """
 
@@ -210,6 +211,7 @@ class Report(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fiel
     error: bytes
     raised: bytes
     spent: tuple[int, int, int, int]
+    sample: bytes
 
 
 class Came(Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):

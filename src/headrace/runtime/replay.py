@@ -209,13 +209,24 @@ class Replay:
         self._program: Program | None = None
         self._body: TaskBody | None = None
 
-    def run(self) -> Finished:
-        """Run it.
+    def run(self, make: Callable[..., TaskBody] = TaskBody) -> Finished:
+        """Run it; again with the functions as they were left by the time before.
+
+        Args:
+            make: makes the body.
 
         Raises:
             BaseException: what it raises.
 
         """
+        index, program = self.index, self._program or self._load()
+        task = TaskId(StageId(index.stage), index.partition)
+        port = ReplayPort(self._capsule)
+        attempt, properties = AttemptId(index.attempt), dict(index.properties)
+        self._body = make(program, task, attempt, port, index.number, properties, self._folder)
+        return self._body.run()
+
+    def _load(self) -> Program:
         index = self.index
         find_modules(self._folder, self._shipped)  # first: whatever follows may import it
         if not self._own:
@@ -230,15 +241,16 @@ class Replay:
                 f"the attempt's functions use the module {error.name!r}, which cannot be imported here. Run this in the "
                 "environment of the program."
             ) from error
-        task = TaskId(StageId(index.stage), index.partition)
-        port = ReplayPort(self._capsule)
-        attempt, properties = AttemptId(index.attempt), dict(index.properties)
-        self._body = TaskBody(self._program, task, attempt, port, index.number, properties, self._folder)
-        return self._body.run()
+        return self._program
 
     def _function(self, digest: Digest) -> Callable[..., Any]:
         function: Callable[..., Any] = cloudpickle.loads(self._capsule.bytes_at(self.index.code[digest]))
         return function
+
+    @property
+    def program(self) -> Program | None:
+        """What was run, once it has been."""
+        return self._program
 
     def blame(self, error: BaseException) -> Blame:
         """Say of what it raised what can be said: the user's frames, the operator, the record."""

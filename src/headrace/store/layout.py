@@ -5,6 +5,7 @@
     <run>/<host>/shuffle/<stage>/<partition>-<attempt>.data, .index    map outputs
     <run>/<host>/result/<attempt>                                      results too large to travel in a message
     <run>/<host>/failed/<stage>-<partition>-<attempt>                  what attempts that failed were given
+    <run>/<host>/sampled/<stage>-<partition>-<attempt>                 and what some were given that ended well
     <run>/<host>/<worker>/                                             what a worker writes aside, and its scratch files
     <run>/home/<name>                                                  what the program provides: slices, broadcasts, code
 
@@ -21,8 +22,9 @@ from headrace.ids import AttemptId, Digest, HostId, StageId, WorkerId
 
 HOME = HostId("home")
 CODE = "blob-"  # what blocks of the program's store that hold code are called
+SAMPLED = re.compile(r"sampled/\d+-\d+-\d+", re.ASCII)
 CAPSULE = re.compile(r"failed/\d+-\d+-\d+", re.ASCII)
-NAME = re.compile(r"(shuffle/\d+/\d+-\d+|result/\d+|failed/\d+-\d+-\d+|cache/\d+/\d+|[A-Za-z][\w.-]*)", re.ASCII)
+NAME = re.compile(r"(shuffle/\d+/\d+-\d+|result/\d+|(?:failed|sampled)/\d+-\d+-\d+|cache/\d+/\d+|[A-Za-z][\w.-]*)", re.ASCII)
 
 
 class Layout(Struct, frozen=True):
@@ -71,6 +73,15 @@ def capsule_name(stage: StageId, partition: int, attempt: AttemptId) -> str:
     'failed/3-5-17'
     """
     return f"failed/{stage}-{partition}-{attempt}"
+
+
+def sampled_name(stage: StageId, partition: int, attempt: AttemptId) -> str:
+    """Name what an attempt was given that has ended well, and is to be verified.
+
+    >>> sampled_name(StageId(3), 5, AttemptId(17))
+    'sampled/3-5-17'
+    """
+    return f"sampled/{stage}-{partition}-{attempt}"
 
 
 def code_name(digest: Digest) -> str:

@@ -207,7 +207,7 @@ class ProcessPlace:
                 stderr=subprocess.PIPE,
                 pass_fds=(read, theirs.fileno()),
                 process_group=0,
-                env=_environment(record.python_path),
+                env=environment_for(record.python_path),
             )
             if data:
                 self._feed(write, data)
@@ -342,7 +342,7 @@ def _kill_group(pid: int) -> None:
         pass
 
 
-def _environment(python_path: str | None) -> dict[str, str]:
+def environment_for(python_path: str | None) -> dict[str, str]:
     """The program's environment, with native thread pools at one thread, and with this very headrace to be found."""
     environment = dict(os.environ)
     for name in THREADS:

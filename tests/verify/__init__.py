@@ -1,0 +1,1 @@
+"""Tasks that are run again, to see whether they do the same."""
