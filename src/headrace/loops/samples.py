@@ -85,7 +85,10 @@ class Samples:
 
     def reported(self, attempt: AttemptId, task: TaskId, worker: str, host: HostId, report: Report) -> None:
         """An attempt is done whose task was drawn; said again, or of a copy, it is dropped."""
-        sample = msgspec.json.decode(report.sample, type=Sample)
+        try:
+            sample = msgspec.json.decode(report.sample, type=Sample)
+        except msgspec.MsgspecError:
+            return
         job = JobId(sample.job)
         told = self._told.setdefault(job, set())
         if self.take is None or task in told:
