@@ -22,6 +22,7 @@ from tests.protocols.planted import must_be_noticed
 
 CONFIG = MembershipConfig(suspect_ns=2 * SECOND, hung_ns=5 * SECOND, ready_ns=4 * SECOND, startups_max=5)
 BEAT = CONFIG.heartbeat_ns
+LONG = ms.RELAUNCH_MAX_NS + 2 * BEAT  # after which a host is asked again that started none
 
 
 @dataclass
@@ -55,6 +56,8 @@ class World(RuleBasedStateMachine):
         self.wanted = {f"h{i}": number for i, number in enumerate(wanted)}
         self.lost: set[HostId] = set()
         self.in_a_row = 0
+        self.failing: set[HostId] = set()  # hosts whose latest start-up failed
+        self.failed_ns: dict[str, int] = {}  # when that was
         self.given_up = self.closing = False
         self.tell(ms.Opened(tuple((HostId(host), number) for host, number in self.wanted.items()), 0))
 
@@ -95,7 +98,10 @@ class World(RuleBasedStateMachine):
             case ms.LoseHost(host=host):
                 assert host in self.lost
             case ms.GiveUp():
-                assert self.in_a_row == CONFIG.startups_max, f"given up after {self.in_a_row}"
+                assert self.in_a_row >= CONFIG.startups_max, f"given up after {self.in_a_row}"
+                for process in self.processes.values():
+                    assert process.killed or not process.ready, "given up though somebody is ready"
+                    assert process.killed or process.host in self.failing, "given up though somebody may get ready"
                 self.given_up = True
 
     def silence(self, process: Process) -> int:
@@ -124,7 +130,10 @@ class World(RuleBasedStateMachine):
         else:
             assert blamed == (process.culprit, process.victim)
         if not process.ready and process.host not in self.lost:
-            self.in_a_row += 1
+            somebody = any(other.ready and not other.killed for other in self.processes.values())
+            self.in_a_row = 0 if somebody else self.in_a_row + 1
+            self.failing.add(process.host)
+            self.failed_ns[process.host.partition(".")[0]] = self.now_ns
 
     def probe(self, worker: WorkerId) -> None:
         process = self.processes[worker]
@@ -193,6 +202,7 @@ class World(RuleBasedStateMachine):
         process = self.processes[worker]
         if not process.killed:
             self.in_a_row = 0
+            self.failing.discard(process.host)
             process.heard_ns = process.grew_ns = self.judged_ns
         for _ in range(1 + twice):
             self.tell(ms.Ready(worker, self.now_ns))
@@ -263,8 +273,12 @@ class World(RuleBasedStateMachine):
     def there_are_as_many_as_are_wanted(self) -> None:
         there = Counter(process.host.partition(".")[0] for process in self.processes.values())
         if not (self.closing or self.given_up):
-            assert there == self.wanted
-            assert self.in_a_row < CONFIG.startups_max, "it is hopeless, and goes on"
+            for host, number in self.wanted.items():
+                waits = self.now_ns - self.failed_ns.get(host, -LONG) < LONG
+                assert there[host] <= number if waits else there[host] == number
+            if self.in_a_row >= CONFIG.startups_max:
+                known = (process for process in self.processes.values() if not process.killed)
+                assert any(p.ready or p.host not in self.failing for p in known), "it is hopeless, and goes on"
 
     def teardown(self) -> None:
         """Liveness: once the world turns kind, everybody that is wanted is there."""
@@ -272,7 +286,7 @@ class World(RuleBasedStateMachine):
             return  # it has failed already: that is what is to be told
         for process in self.processes.values():
             process.silent = False
-        for _ in range(3):
+        for _ in range(4):
             for worker, process in list(self.processes.items()):
                 if not process.alive:
                     self.tell(ms.Exited(worker, "it died", "idle", process.culprit, process.victim, self.now_ns))
@@ -280,8 +294,9 @@ class World(RuleBasedStateMachine):
                 if not process.ready and not self.given_up:
                     self.in_a_row, process.heard_ns = 0, self.judged_ns
                     self.tell(ms.Ready(worker, self.now_ns))
-            self.pass_time(2)
+            self.pass_time(LONG // BEAT // 2)
         if not (self.closing or self.given_up):
+            assert Counter(process.host.partition(".")[0] for process in self.processes.values()) == self.wanted
             assert all(isinstance(standing, ms.Trusted) for standing in self.machine.standing.values())
 
 
@@ -323,6 +338,21 @@ class RemembersEveryFailedStart(Membership):
         return effects
 
 
+class CountsWhatFailsWhileSomebodyIsReady(Membership):
+    def _failed_startup(self, host: HostId, how: str, now_ns: int) -> list[ms.Effect]:
+        before = self.failed_startups
+        effects = super()._failed_startup(host, how, now_ns)
+        self.failed_startups = before + 1
+        return effects
+
+
+class AsksNoHostTwice(Membership):
+    def _failed_startup(self, host: HostId, how: str, now_ns: int) -> list[ms.Effect]:
+        effects = super()._failed_startup(host, how, now_ns)
+        self.due.clear()
+        return effects
+
+
 class NeverGivesUp(Membership):
     def _bury(self, standing: ms.Standing, event: ms.Exited) -> list[ms.Effect]:
         self.failed_startups = 0
@@ -361,6 +391,8 @@ BUGS = {
     "a suspect is killed": TakesSilenceForDeath,
     "who is silent and uses the processor is killed": TakesBusyForHung,
     "start-ups that failed long ago count": RemembersEveryFailedStart,
+    "start-ups that failed while somebody was ready count": CountsWhatFailsWhileSomebodyIsReady,
+    "a host that started none is not asked again": AsksNoHostTwice,
     "it never gives up": NeverGivesUp,
     "who went with its host counts as a failed start-up": GivesUpWithLostHosts,
     "a replacement is started on a lost disk": ReplacesOnALostDisk,

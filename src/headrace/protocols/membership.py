@@ -4,6 +4,9 @@ Suspicion is not death.  A worker that holds the interpreter lock in one long ca
 suspects it, which may start copies of its task; death is an exit, or silence without any processor time for much longer.
 The judge subtracts its own lateness: a program that was stopped for a minute has heard nobody for a minute.
 
+A host that starts no workers, because its disk is full, say, is asked ever more seldom while there are others; only where
+no worker can be had anywhere is the run given up.
+
 Source: Chandra & Toueg, "Unreliable Failure Detectors for Reliable Distributed Systems" (1996): suspicion may be wrong
 and is taken back; the evidence by processor time is ours.
 """
@@ -205,6 +208,7 @@ class Killed(Struct, frozen=True):
 
 Standing = Starting | Trusted | Suspected | Killed
 PROBE_EVERY_NS = 1_000_000_000
+RELAUNCH_NS, RELAUNCH_MAX_NS = 250_000_000, 5_000_000_000  # until a host that started none is asked again
 
 
 class Membership:
@@ -216,8 +220,10 @@ class Membership:
         self.standing: dict[WorkerId, Standing] = {}
         self.named = 0
         self.successors: dict[HostId, HostId] = {}  # of lost hosts
-        self.failed_startups = 0
-        self.given_up = self.closing = False
+        self.failed_startups = 0  # in a row, while nobody was ready
+        self.failing: dict[HostId, int] = {}  # in a row, by host
+        self.due: list[tuple[int, HostId]] = []  # who is to be started later, and when
+        self.ever_ready = self.given_up = self.closing = False
         self.last_tick_ns: int | None = None
         self.probed_ns: dict[WorkerId, int] = {}
 
@@ -257,7 +263,8 @@ class Membership:
             case Starting(), LaunchFailed(why=why, now_ns=now):
                 return self._bury(standing, Exited(worker, why, "idle", None, None, now))
             case Starting(), Ready(now_ns=now):
-                self.failed_startups = 0
+                self.failed_startups, self.ever_ready = 0, True
+                self.failing.pop(self.hosts[worker], None)
                 self.standing[worker] = Trusted(now)
                 return [Welcome(worker, self.hosts[worker])]
             case Trusted(), Heard(now_ns=now):
@@ -304,16 +311,34 @@ class Membership:
         if self.closing or self.given_up:
             return effects
         if not was_ready and host not in self.successors:  # one that went with its host says nothing about starting
-            self.failed_startups += 1
-            if self.failed_startups >= self.config.startups_max:
-                self.given_up = True
-                return [
-                    *effects,
-                    GiveUp(f"{self.failed_startups} workers in a row ended before they were ready; {how}"),
-                ]
+            return [*effects, *self._failed_startup(host, how, event.now_ns)]
+        return [*effects, self._launch(self._successor(host), event.now_ns)]
+
+    def _successor(self, host: HostId) -> HostId:
         while host in self.successors:  # the one that came after it may be lost by now, too
             host = self.successors[host]
-        return [*effects, self._launch(host, event.now_ns)]
+        return host
+
+    def _failed_startup(self, host: HostId, how: str, now_ns: int) -> list[Effect]:
+        self.failing[host] = self.failing.get(host, 0) + 1
+        if any(isinstance(standing, Trusted | Suspected) for standing in self.standing.values()):
+            self.failed_startups = 0
+        else:
+            self.failed_startups += 1
+            if self.failed_startups >= self.config.startups_max and not self._may_get_ready():
+                self.given_up = True
+                return [GiveUp(f"{self.failed_startups} workers in a row ended before they were ready; {how}")]
+        if not self.ever_ready or self.failing[host] == 1:
+            return [self._launch(host, now_ns)]
+        self.due.append((now_ns + min(RELAUNCH_MAX_NS, RELAUNCH_NS << min(10, self.failing[host] - 2)), host))
+        return []
+
+    def _may_get_ready(self) -> bool:
+        """Whether one is being started on a host that starts workers, as far as anybody knows."""
+        return any(
+            isinstance(standing, Starting) and self.hosts[worker] not in self.failing
+            for worker, standing in self.standing.items()
+        )
 
     def _tick(self, now_ns: int) -> list[Effect]:
         late_ns = 0
@@ -321,6 +346,10 @@ class Membership:
             late_ns = max(0, now_ns - self.last_tick_ns - self.config.heartbeat_ns)
         self.last_tick_ns = now_ns
         effects: list[Effect] = []
+        if not self.closing and not self.given_up:
+            ripe = [host for due_ns, host in self.due if now_ns >= due_ns]
+            self.due = [(due_ns, host) for due_ns, host in self.due if now_ns < due_ns]
+            effects += [self._launch(self._successor(host), now_ns) for host in ripe]
         for worker in sorted(self.standing):
             self._forgive(worker, late_ns, now_ns)
             effects += self._judge(worker, now_ns)
