@@ -52,6 +52,7 @@ class SimPlace:
         self.start_ns = START_NS
         self.machines: dict[HostId, Machine] = {}
         self._destroyed: set[HostId] = set()
+        self._starting: set[WorkerId] = set()
 
     # The port.
 
@@ -62,6 +63,7 @@ class SimPlace:
         if machine.launches == "take long":
             delay += self._world.chance("long starts").randrange(*LONG_START_NS)
         delay = max(0, machine.up_ns - self._world.time_ns) + int(delay * machine.slowness)
+        self._starting.add(worker)
         self._world.later(delay, f"{worker} starts", lambda: self._start(worker, host))
 
     def machine(self, host: HostId) -> Machine:
@@ -81,12 +83,15 @@ class SimPlace:
         return [process for process in self.processes.values() if process.host == host]
 
     def _start(self, worker: WorkerId, host: HostId) -> None:
+        if worker not in self._starting:
+            return  # killed before it was there
         machine = self.machine(host)
         if machine.up_ns > self._world.time_ns:  # it went down meanwhile
             self._world.later(
                 machine.up_ns - self._world.time_ns, f"{worker} starts", lambda: self._start(worker, host)
             )
             return
+        self._starting.discard(worker)
         if host in self._destroyed:
             self._fail(worker, f"{worker} was not started: its host {host} is lost")
             return
@@ -127,6 +132,9 @@ class SimPlace:
         process = self.processes.get(worker)
         if process is not None:
             self.end(process, None, SIGKILL, asked=True)
+        elif worker in self._starting:
+            self._starting.discard(worker)
+            self._bury(worker, Exit(None, SIGKILL, asked=True))
 
     def pid(self, worker: WorkerId) -> int | None:
         """Return the made-up number of a process that has not ended."""
@@ -178,10 +186,12 @@ class SimPlace:
         del self.processes[process.id]
         process.network.shut()
         self._disk.drop(self._layout.own(process.host, process.id))
-        exit_ = Exit(code, signal, asked, notes, (), phase, AttemptId(attempt) if attempt else None)
+        self._bury(process.id, Exit(code, signal, asked, notes, (), phase, AttemptId(attempt) if attempt else None))
+
+    def _bury(self, worker: WorkerId, exit_: Exit) -> None:
         supervisor = self.supervisor
         assert supervisor is not None
-        self.soon(f"buries {process.id}", NOTICE_NS, lambda: supervisor.exited(process.id, exit_))
+        self.soon(f"buries {worker}", NOTICE_NS, lambda: supervisor.exited(worker, exit_))
 
     def strike(self, worker: WorkerId) -> SimProcess | None:
         """End a worker as a disaster would; return what it was, if it was there."""
