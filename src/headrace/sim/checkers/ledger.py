@@ -178,7 +178,7 @@ class Ledger:
 
     def _starved(self, event: words.AttemptStarved, __: list[Any]) -> None:
         self.ended(event.attempt, "starved")
-        for _, attempt in event.lost:
+        for _partition, attempt in event.lost:
             self._lose(attempt)
 
     def _result_lost(self, event: words.ResultLost, _: list[Any]) -> None:
