@@ -10,6 +10,8 @@ from headrace.runtime.files import SystemFiles
 from headrace.runtime.replay import Replay, enter, look_into
 from headrace.store.capsules import read_capsule
 
+UNLIKE = "ended well, but did not do the same when it was verified"
+
 
 def show(run: str | None) -> int:
     """List the attempts of a run that can be run again."""
@@ -18,7 +20,7 @@ def show(run: str | None) -> int:
     print(f"run {run}: {len(kept)} failed attempt{'s' * (len(kept) != 1)} can be replayed")
     for one in kept:
         try:
-            said = read_capsule(SystemFiles(), one.path).index.summary
+            said = read_capsule(SystemFiles(), one.path).index.summary or UNLIKE
         except InputError as error:
             said = str(error)
         print(f"  headrace replay {run} {one.attempt}    task {one.task}: {said}")
@@ -35,11 +37,9 @@ def replay(run: str, attempt: int, *, debug: bool) -> int:
     played = Replay(read_capsule(SystemFiles(), path), around.shipped, kept, own=False)
     enter(around.path, around.folder)
     index = played.index
-    print(
-        f"Attempt {attempt} at task {index.stage}.{index.partition} of run {run}, which failed on {index.worker} with\n"
-        f"  {index.summary}\nruns again, in this process.",
-        flush=True,
-    )
+    ended = f"failed on {index.worker} with\n  {index.summary}" if index.summary else f"{UNLIKE},"
+    task = f"{index.stage}.{index.partition}"
+    print(f"Attempt {attempt} at task {task} of run {run}, which {ended}\nruns again, in this process.", flush=True)
     try:
         finished = played.run()
     except KeyboardInterrupt:
@@ -49,6 +49,9 @@ def replay(run: str, attempt: int, *, debug: bool) -> int:
         if debug:
             look_into(error)
         return 1
+    if not index.summary:
+        print(f"\nIt ended well: {finished.records:,} records came to its end.")
+        return 0
     print(
         f"\nIt did not fail this time: {finished.records:,} records came to its end. What it does depends on more than its "
         "input: on time, chance, the machine, or files that have changed."

@@ -29,6 +29,7 @@ from headrace.loops.jobs import MESSAGE_BLOB_BYTES, JobHandle, JobRequest, Stage
 from headrace.loops.session import Session
 from headrace.plan.barriers import check_gangs
 from headrace.plan.byvalue import ByValuePickler
+from headrace.plan.formats import Frames
 from headrace.plan.functions import PROTOCOL, Site, UserFunction, call_site, digest_of
 from headrace.plan.hashing import short
 from headrace.plan.holding import holding
@@ -47,7 +48,7 @@ from headrace.plan.operators import (
 )
 from headrace.plan.partitioners import Partitioner, RangePartitioner
 from headrace.plan.rewrite import become, tell
-from headrace.plan.stages import RecordsSink, ResultSink, Stage, compile_job
+from headrace.plan.stages import FileSink, RecordsSink, ResultSink, Stage, compile_job
 from headrace.store.layout import code_name
 
 if TYPE_CHECKING:
@@ -255,8 +256,8 @@ class Engine:
             job = JobId(next(self._jobs))
             keep = [(operator, operator.inputs) for stage in stages for operator in stage.operators]
             limit = self.jobs.labels.task_timeout_ns
-            if self.verifying is not None:
-                self.verifying.begin(job)
+            if self.verifying is not None and not (isinstance(sink, FileSink) and isinstance(sink.format, Frames)):
+                self.verifying.begin(job)  # not of what is checkpointed: that was computed for another job
             request = JobRequest(job, name, str(call_site()), codes, blobs, wanted, keep, limit)
             try:
                 handle = self.session.submit(request)
@@ -301,6 +302,8 @@ class Engine:
         except BaseException:
             self.call_off(job)
             raise
+        if self.verifying is not None:
+            self.verifying.drop(job)
         self.jobs.ended(job)
         if (problem := self._add_up(handle)) is not None:
             raise problem

@@ -233,6 +233,8 @@ def why_not(program: Program) -> str:
             if node.body.has_effects:
                 return f"{node.name} does something besides returning"
     sink = program.sink
+    if isinstance(sink, FileSink) and isinstance(sink.format, Frames):
+        return "a checkpoint is what was computed for another job"
     if isinstance(sink, ValueSink) and sink.function.label in EFFECTS:
         return f"{sink.function.label} does something besides returning"
     return ""

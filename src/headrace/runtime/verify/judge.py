@@ -98,18 +98,14 @@ class Judge:
             Unverifiable: it cannot be told.
 
         """
-        try:
-            return self._verify(ask, stage, output, seconds)
-        except Unverifiable:
-            self.close()  # one of the two may be at it still
-            raise
-
-    def _verify(self, ask: Ask, stage: int, output: str, seconds: float) -> Verdict:
         self._check()
         warm = stage not in self._stages
         self._one.ask(ask, seconds)
         self._other.ask(replace(ask, warm=warm), seconds)
-        one, other = self._one.ran(), self._other.ran()
+        try:
+            one = self._one.ran()
+        finally:
+            other = self._other.ran()  # in any case: it is at it still
         self._stages.add(stage)
         if one.digests == other.digests and output_of(one) == output:
             return Verdict(unknown=one.unknown)
@@ -141,6 +137,9 @@ class Judge:
                 if found is not None:
                     return _told(found, places, "hash order")
             return None
+        except Unverifiable:
+            self._other.end()  # it may be at it still
+            raise
         finally:
             for child in self._fresh:
                 if child is not self._other:

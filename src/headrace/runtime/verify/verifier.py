@@ -16,7 +16,7 @@ from headrace.config import SECOND
 from headrace.ids import JobId
 from headrace.loops.samples import Drawn
 from headrace.runtime.verify.children import Unverifiable
-from headrace.runtime.verify.judge import Difference, Judge
+from headrace.runtime.verify.judge import Difference, Judge, Verdict
 from headrace.runtime.verify.talk import Ask
 from headrace.store.shipped import Manifest
 
@@ -139,13 +139,13 @@ class Verifier:
         with self._changed:
             tally = self._tallies.get(drawn.job)
         found: Difference | None = None
-        unknown: dict[str, int] = {}
+        verdict: Verdict | None = None
         why = ""
         try:
             if tally is not None and tally.difference is None and not self._closed:
                 with _file_of(drawn) as path:
                     verdict = judge.verify(self._asked(path), drawn.task.stage, drawn.output, _patience(drawn))
-                found, unknown = verdict.difference, verdict.unknown
+                found = verdict.difference
         except Unverifiable as error:
             why = str(error)
         except OSError as error:
@@ -157,13 +157,13 @@ class Verifier:
                 self._bytes -= size
                 if tally is not None:
                     tally.waiting -= 1
-                    tally.unknown.update(unknown)
                     if why:
                         tally.skipped[why] += 1
-                    elif found is None:
+                    elif found is not None:
+                        tally.difference = tally.difference or (drawn, found)
+                    elif verdict is not None:
                         tally.verified += 1
-                    elif tally.difference is None:
-                        tally.difference = drawn, found
+                        tally.unknown.update(verdict.unknown)
                 self._changed.notify_all()
 
     def _asked(self, path: str) -> Ask:
