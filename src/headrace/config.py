@@ -114,6 +114,8 @@ class Config(Struct, frozen=True, kw_only=True):
     seed: int = 0  # of a simulated world
     faults: tuple[str, ...] = ()  # kinds of fault in a simulated world, drawn from the seed
     plan: str | None = None  # a file that says what goes wrong in a simulated world, instead
+    bodies: str = "auto"  # how the bodies of tasks run in a simulated world
+    check: bool = True  # a simulated run looks at whether the engine keeps its promises
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     speculate: SpeculateConfig = field(default_factory=SpeculateConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -218,6 +220,12 @@ def _switch(text: str) -> bool:
     raise UsageError(f"{text!r} is neither yes nor no.")
 
 
+def _one_of(text: str, names: tuple[str, ...]) -> str:
+    if text not in names:
+        raise UsageError(f"{text!r} is none of {', '.join(names)}.")
+    return text
+
+
 def _share(text: str) -> float:
     if text in {"off", "all"}:
         return float(text == "all")
@@ -266,8 +274,10 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "seed": ("", "seed", _count),
     "faults": ("", "faults", lambda text: tuple(part for part in text.split(",") if part)),
     "plan": ("", "plan", str),
+    "check": ("", "check", _switch),
+    "bodies": ("", "bodies", lambda text: _one_of(text, ("auto", "greenlets", "threads"))),
 }
-SIMULATED = frozenset({"seed", "faults", "plan"})
+SIMULATED = frozenset({"seed", "faults", "plan", "check", "bodies"})
 SCHEMES: dict[str, frozenset[str]] = {
     "local": frozenset(OPTIONS) - SIMULATED,
     "inline": frozenset(OPTIONS) - SIMULATED - {"workers", "hosts", "heartbeat", "suspect", "hung"},

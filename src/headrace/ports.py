@@ -7,6 +7,7 @@ There are two sides.  Loops use ports whose answers come back as events, and not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
 from typing import Any, Literal, NewType, Protocol
 
 from msgspec import Struct
@@ -229,12 +230,20 @@ class Gate(Protocol):
         """Before anything is touched that others see: end this process if user code forked it off the worker's."""
         ...
 
+    def die(self) -> None:
+        """End this process at once, as if it had been killed."""
+        ...
+
 
 class Runner(Protocol):
     """Runs bodies, one at a time, beside the loop."""
 
     def start(self, body: Callable[[], None]) -> None:
         """Run a body soon; it tells the loop itself when it has ended."""
+        ...
+
+    def frame(self) -> FrameType | None:
+        """Return the innermost frame of the body that runs, for those who ask what it is doing; None if nobody can tell."""
         ...
 
 
@@ -355,6 +364,10 @@ class TaskPort(Protocol):
 
     def shared(self, name: str) -> Any:
         """Return a broadcast value, which this process reads once."""
+        ...
+
+    def die(self) -> None:
+        """End this process at once, as if it had been killed: a test wants that here."""
         ...
 
     def cached(self, operator: OperatorId, partition: int) -> Iterable[Bytes] | None:

@@ -47,6 +47,7 @@ VALUES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "lineage": ("30", 30, ("0", "x")),
     "verify_determinism": ("0.05", 0.05, ("2", "-1", "nan", "some", "")),
     "plan": ("/some/plan.json", "/some/plan.json", ()),
+    "bodies": ("threads", "threads", ("thread", "")),
     "seed": ("7", 7, ("-1", "x")),
     "faults": ("kill,host", ("kill", "host"), ()),
 }

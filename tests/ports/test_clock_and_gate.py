@@ -14,6 +14,7 @@ from headrace.ports import Clock, Gate
 from headrace.runtime.clock import SystemClock
 from headrace.runtime.gate import ThreadGate
 from headrace.sim.clock import SimClock
+from headrace.sim.mover import Mover
 from headrace.sim.session import ProgramGate
 from headrace.sim.world import World
 
@@ -127,7 +128,7 @@ class TestProgramGate(GateContract):
 
     @pytest.fixture
     def gate(self, world: World) -> Gate:
-        return ProgramGate(world)
+        return ProgramGate(Mover(world))
 
     def test_waiting_lets_the_world_go_on(self, gate: Gate, world: World) -> None:
         flag = gate.flag()

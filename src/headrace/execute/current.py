@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
@@ -38,7 +38,7 @@ class Current(Struct):
     updates: dict[int, Any] = field(default_factory=dict)
 
 
-_local = threading.local()
+_current: ContextVar[Current | None] = ContextVar("headrace_current", default=None)
 _process: list[Current | None] | None = None  # what a worker process runs, where there is nothing else in it
 
 
@@ -50,20 +50,20 @@ def take_process() -> None:
 
 def current() -> Current | None:
     """Return the attempt that this thread is running, or works for; None in the user's program."""
-    task: Current | None = getattr(_local, "task", None)
+    task = _current.get()
     return task if task is not None or _process is None else _process[0]
 
 
 @contextmanager
 def running(task: Current) -> Iterator[None]:
     """Make an attempt this thread's own while the block runs."""
-    before = getattr(_local, "task", None)
-    _local.task = task
+    before = _current.get()
+    _current.set(task)
     if _process is not None:
         _process[0] = task
     try:
         yield
     finally:
-        _local.task = before
+        _current.set(before)
         if _process is not None:
             _process[0] = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-import sys
 import types
 from collections.abc import Sequence
 
@@ -13,26 +12,29 @@ from headrace.plan.hashing import class_name, printable, short
 from headrace.plan.stages import Program
 
 
-def doing(thread: int, outermost: types.CodeType, program: Program | None, flows: Sequence[Flow]) -> str:
-    """Say in words where a thread is: the user's line that it is at, the operator, the record.
+def doing(
+    innermost: types.FrameType | None, outermost: types.CodeType, program: Program | None, flows: Sequence[Flow]
+) -> str:
+    """Say in words where a body is: the user's line that it is at, the operator, the record.
 
     Args:
-        thread: its number, as `threading.get_ident` gives it.
+        innermost: the frame that it is in.
         outermost: the code of the frame that began the body; what lies outside of that is not looked at.
         program: what the body runs, when it is known.
 
     """
     try:
-        return printable(_doing(thread, outermost, program, flows))
+        return printable(_doing(innermost, outermost, program, flows))
     except BaseException as error:  # a record's own methods may do anything
         return f"what it does cannot be told: asked for it, there was {class_name(error)}"
 
 
-def _doing(thread: int, outermost: types.CodeType, program: Program | None, flows: Sequence[Flow]) -> str:
+def _doing(
+    frame: types.FrameType | None, outermost: types.CodeType, program: Program | None, flows: Sequence[Flow]
+) -> str:
     owners = owners_of(program) if program is not None else {}
     innermost: types.FrameType | None = None  # of the frames of the user's in a row that are looked at
     line = operator = record = ""
-    frame = sys._current_frames().get(thread)
     while frame is not None and frame.f_code is not outermost and not operator:
         if is_ours(frame):
             innermost = None  # what we have called ourselves, to wait for example, is no line of the user's

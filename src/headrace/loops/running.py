@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
+from collections.abc import Callable
+from types import FrameType
 from typing import cast
 
 from msgspec import Struct
@@ -42,18 +43,22 @@ class Workshop(Struct, frozen=True):
     """What the attempts of one worker are run with.
 
     Attributes:
+        frame: tells where the body is.
         in_program: bodies run in the user's own thread: Ctrl-C in one of them is for the program.
         verified: the share of tasks that are to be verified.
+        modelled: stands for the program of every stage, where only what bodies take is to be seen.
 
     """
 
     worker: WorkerId
     clock: Clock
     gate: Gate
+    frame: Callable[[], FrameType | None]
     loading: Loading
     saving: Saving
     depot: Depot
     in_program: bool
+    modelled: Callable[[Order, BodyPort], Finished] | None = None
     verified: float = 0.0
 
 
@@ -69,7 +74,6 @@ class Running:
         self.port, self._attempt, self._order, self._workshop = port, attempt, order, workshop
         self.began_ns = workshop.clock.now_ns()
         self.report: Report | None = None
-        self._thread = 0
         self._program: Program | None = None
         self._body: TaskBody | None = None
         self._watched: Watched | None = None
@@ -77,7 +81,7 @@ class Running:
 
     def run(self) -> KeyboardInterrupt | None:
         """Run the body to its end, whatever that is; not on the loop's thread.  Return what is for the program to know."""
-        self.began_ns, self._thread = self._workshop.clock.now_ns(), threading.get_ident()
+        self.began_ns = self._workshop.clock.now_ns()
         interrupt: KeyboardInterrupt | None = None
         try:
             self.port.pause()
@@ -105,6 +109,8 @@ class Running:
 
     def _run(self) -> Finished:
         order, loading, depot = self._order, self._workshop.loading, self._workshop.depot
+        if self._workshop.modelled is not None:
+            return self._workshop.modelled(order, self.port)
         if order.shipped:  # first: whatever follows may import it
             data = loading.data(order.shipped, self.port)
             depot.install(order.shipped, data, self.port.provided, f"{self._workshop.worker}")
@@ -133,7 +139,7 @@ class Running:
     def doing(self) -> str:
         """Say in words what it is doing; from another thread."""
         flows = self._body.flows if self._body is not None else ()
-        return doing(self._thread, Running.run.__code__, self._program, flows)
+        return doing(self._workshop.frame(), Running.run.__code__, self._program, flows)
 
     # What is told of it.
 

@@ -128,6 +128,7 @@ class WorkerLoop:
             worker_id,
             ports.clock,
             ports.gate,
+            ports.runner.frame,
             self.loading,
             self.saving,
             self.depot,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from headrace.errors import InternalError
 from headrace.ports import Flag
 
 
@@ -29,3 +30,7 @@ class ThreadGate:
 
     def confirm(self) -> None:
         """Nothing to do: the program's threads touch nothing that a fork could spoil."""
+
+    def die(self) -> None:
+        """Not the program."""
+        raise InternalError("the program itself was to be killed")

@@ -6,10 +6,12 @@ The program's loop and one worker's take turns whenever the program waits.  Bodi
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Any
 
 from msgspec.structs import replace
@@ -146,6 +148,10 @@ class InlineSession:
         """Run a body as soon as the loops have come to rest."""
         self._bodies.append(body)
 
+    def frame(self) -> FrameType | None:
+        """Return the innermost frame: nobody can ask but the body itself, while it waits."""
+        return sys._getframe()
+
     def flag(self) -> InlineFlag:
         """Make something to wait for."""
         return InlineFlag()
@@ -175,6 +181,10 @@ class InlineSession:
         """Nothing to do."""
 
     # Turns.
+
+    def die(self) -> None:
+        """Not the program."""
+        raise InternalError("the program itself was to be killed")
 
     def _due(self) -> bool:
         return self.clock.now_ns() - self._ticked_ns >= TICK_NS

@@ -46,10 +46,15 @@ class ProcessRunner:
 
     def __init__(self) -> None:
         self._bodies: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.get_ident()
 
     def start(self, body: Callable[[], None]) -> None:
         """Run a body next."""
         self._bodies.put(body)
+
+    def frame(self) -> types.FrameType | None:
+        """Return the innermost frame of the main thread."""
+        return sys._current_frames().get(self._thread)
 
     def stop(self) -> None:
         """Let `serve` return."""
@@ -76,6 +81,10 @@ class WorkerGate(ThreadGate):
         """End a child that user code forked and that returned into the engine instead of ending itself."""
         if os.getpid() != self._pid:
             os._exit(0)
+
+    def die(self) -> None:
+        """End this process at once."""
+        os.kill(self._pid, signal.SIGKILL)
 
 
 class WorkerProcess:

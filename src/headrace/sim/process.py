@@ -7,8 +7,8 @@ from collections.abc import Callable
 from headrace.config import Config
 from headrace.ids import HostId, WorkerId
 from headrace.loops.work import WorkerLoop, WorkerPorts
-from headrace.ports import Phase
-from headrace.sim.bodies import Body, SimCrash, SimGate, SimRunner
+from headrace.ports import Flag, Phase
+from headrace.sim.bodies import Body, SimCrash, SimGate, SimRunner, body_kind
 from headrace.sim.clock import SimClock
 from headrace.sim.disk import SimDisk
 from headrace.sim.files import SimFiles
@@ -30,6 +30,7 @@ class SimProcess:
         self.slowness = 1.0
         self.charged_ns = 0
         self.body: Body | None = None
+        self.waits: Flag | None = None
         self.phase: Phase = "idle"
         self.attempt = 0
         self.fuse: int | None = None  # uses of the disk after which it dies, in the midst of whatever it is doing then
@@ -42,7 +43,7 @@ class SimProcess:
             self.clock,
             self.network,
             SimFiles(disk, self, host),
-            SimRunner(self),
+            SimRunner(self, body_kind(config.bodies)),
             SimGate(self),
             self,
             lambda blob: None,  # `__main__` is the program's own here
@@ -66,6 +67,11 @@ class SimProcess:
                 self.fuse = None
                 self.burnt()
                 raise SimCrash
+
+    def die(self) -> None:
+        """End from within, and unwind."""
+        self.fuse = 0
+        self.check()
 
     def press(self) -> None:
         """Raise MemoryError in the running body, if there is to be no more memory."""
