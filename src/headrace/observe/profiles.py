@@ -6,6 +6,8 @@ bounded; a profile is written some thousand tasks at a time, and when a job ends
 
 from __future__ import annotations
 
+import threading
+import time
 from array import array
 from collections.abc import Callable
 from typing import Any
@@ -117,6 +119,10 @@ class Profiler:
         if len(rows.numbers) >= HELD * WIDTH:
             self._flush()
 
+    def _loop_ns(self) -> int:
+        """Return the processor time of this thread, if that is the loop's alone."""
+        return time.thread_time_ns() if threading.current_thread() is not threading.main_thread() else 0
+
     def _waste(self, task: TaskId, attempt: AttemptId, ran_ns: int | None = None) -> None:
         heard = self._heard.pop(attempt, 0)
         rows = self._rows.setdefault(task.stage, _Rows())
@@ -130,7 +136,7 @@ class Profiler:
         elif kind is words.JobSubmitted:
             name, partitions = event.stages[-1].name, event.stages[-1].partitions
             wanted = None if event.wanted == tuple(range(partitions)) else event.wanted
-            self._say(Submitted(event.job, name, event.now_ns, event.stages, wanted))
+            self._say(Submitted(event.job, name, event.now_ns, event.stages, wanted, self._loop_ns()))
         elif kind is words.StagesReplanned and event.stages:
             self._say(Replanned(event.stages, self._now_ns()))
         for effect in effects:
@@ -146,7 +152,7 @@ class Profiler:
 
     def _end(self, job: JobId, state: str) -> None:
         self._flush()
-        self._say(Ended(job, state, self._now_ns()))
+        self._say(Ended(job, state, self._now_ns(), self._loop_ns()))
 
     def _membership(self, event: Any, effects: list[Any]) -> None:
         for effect in effects:

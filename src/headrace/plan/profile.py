@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, chain
 from operator import sub
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -56,13 +57,21 @@ class Joined(Struct, frozen=True, tag="worker ready", tag_field="what"):
 
 
 class Submitted(Struct, frozen=True, tag="job begun", tag_field="what", omit_defaults=True):
-    """An action: the stages that were new with it, and the partitions that it wanted; None: all of its last stage's."""
+    """An action.
+
+    Attributes:
+        stages: those that were new with it.
+        wanted: partitions of the last; None: all of them.
+        loop_ns: processor time that the program's loop had used.
+
+    """
 
     job: JobId
     name: str
     at_ns: int
     stages: tuple[StageSpec, ...]
     wanted: tuple[int, ...] | None = None
+    loop_ns: int = 0
 
 
 class Replanned(Struct, frozen=True, tag="planned anew", tag_field="what"):
@@ -106,11 +115,12 @@ class Wasted(Struct, frozen=True, tag="attempts that did not count", tag_field="
 
 
 class Ended(Struct, frozen=True, tag="job over", tag_field="what"):
-    """A job has ended: "done", or how it failed."""
+    """A job has ended: "done", or how it failed; and the processor time that the program's loop had used."""
 
     job: JobId
     state: str
     at_ns: int
+    loop_ns: int = 0
 
 
 class Closed(Struct, frozen=True, tag="run over", tag_field="what"):
@@ -253,6 +263,17 @@ class Profile(Struct):
     def tasks(self) -> int:
         """How many tasks ran."""
         return sum(stage.tasks for stage in self.stages.values())
+
+    @property
+    def startup_ns(self) -> int:
+        """How long a worker took from its start until it was ready: the median; 0 where none was started."""
+        return int(median(worker.at_ns - worker.launched_ns for worker in self.joined)) if self.joined else 0
+
+    @property
+    def loop_ns(self) -> int:
+        """Processor time of the program's loop while jobs ran, for each task; 0 where it is not known."""
+        used = [moment.loop_ns for moment in self.moments if not isinstance(moment, Replanned)]
+        return (used[-1] - used[0]) // max(1, self.tasks) if used else 0
 
 
 def shuffles_of(spec: StageSpec) -> tuple[StageId, ...]:

@@ -39,8 +39,8 @@ def cost(together: float, workers: int) -> float:
 def serial_fraction(alone: float, together: float, workers: int) -> float:
     """The experimentally determined serial fraction of Karp and Flatt; NaN for one worker, of which it says nothing.
 
-    It is the part of T(1) that would have to be serial for Amdahl's law to give this speedup.  Where it grows with the number
-    of workers, it is not serial work that bounds the speedup, but what grows with them: overhead, waiting, uneven tasks.
+    It is the part of T(1) that would have to be serial for Amdahl's law to give this speedup.  Where it grows with the
+    number of workers, it is not serial work that bounds the speedup, but what grows with them: overhead, uneven tasks.
 
     >>> round(serial_fraction(10.0, amdahl(10.0, 0.2, 4), 4), 9)
     0.2

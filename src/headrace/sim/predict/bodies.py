@@ -27,7 +27,7 @@ SLICE_NS = 250 * MS  # until a body that is called off notices, at most
 class IdleGate(SimGate):
     """Here only that takes time which was measured: pauses and the disk are in that already."""
 
-    def pause(self, records: int) -> None:  # noqa: ARG002
+    def pause(self, records: int) -> None:
         """Let no time pass."""
         self.confirm()
         self._process.charged_ns = 0

@@ -143,7 +143,7 @@ def models_of(profile: Profile) -> dict[StageId, StageModel]:
         read = profile.stages[number].read_bytes
         for shuffle, wanted in _wanted(model).items():
             taken = [float(sum(read[p] for p in partitions)) for partitions in wanted]
-            if shuffle not in shares or (sum(taken) and not sum(shares[shuffle])):
+            if shuffle not in shares or (any(taken) and not any(shares[shuffle])):
                 shares[shuffle] = taken
             more = len(taken) - len(shares[shuffle])
             shares[shuffle] += [0.0] * max(0, more)  # another stage reads more of it
@@ -199,4 +199,3 @@ def gaps_of(profile: Profile) -> list[int]:
         gaps.append(max(0, begin - free))
         free = max(free, end)
     return gaps
-

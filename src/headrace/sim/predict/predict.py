@@ -22,7 +22,7 @@ class _Tally:
     def __init__(self) -> None:
         self.attempts = self.copies = 0
 
-    def __call__(self, machine: str, event: Any, effects: list[Any]) -> None:  # noqa: ARG002
+    def __call__(self, machine: str, event: Any, effects: list[Any]) -> None:
         if machine != "claims":
             return
         for effect in effects:

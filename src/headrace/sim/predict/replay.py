@@ -68,7 +68,7 @@ def steps_of(profile: Profile) -> list[Step]:
     return steps
 
 
-def _job(moment: Submitted, after: int | None, at_end: bool, gap: int, waiting: tuple[StageSpec, ...]) -> Step:  # noqa: FBT001
+def _job(moment: Submitted, after: int | None, at_end: bool, gap: int, waiting: tuple[StageSpec, ...]) -> Step:
     assert moment.wanted is not None, "a profile that was read says which partitions were wanted"
     return Step(after, at_end, gap, (*waiting, *moment.stages), moment.job, moment.name, moment.wanted)
 
@@ -94,7 +94,8 @@ class Replay:
         self.over = SimFlag()
         self.took_ns = 0
         self.failure: HeadraceError | None = None
-        for operator in sorted({key[0] for stage in profile.stages.values() for keys in stage.cached.values() for key in keys}):
+        kept = (keys for stage in profile.stages.values() for keys in stage.cached.values())
+        for operator in sorted({key[0] for keys in kept for key in keys}):
             session.controller.keep(OperatorId(operator), StorageLevel.MEMORY_ONLY)
         for number, model in models.items():
             for partition in range(model.spec.partitions):
@@ -117,9 +118,9 @@ class Replay:
             self._session.controller.replan(codes, {PROGRAM: b"modelled"})
             return
         ended = SimFlag()
-        ended.waiter = lambda: self._ended(number, handle)
         request = JobRequest(step.job, step.name, "", codes, {PROGRAM: b"modelled"}, step.wanted, ())
         handle = JobHandle(request, ended, SimFlag(), SimFlag())
+        ended.waiter = lambda: self._ended(number, handle)
         self._session.controller.submit(handle)
         self._go_on(number, at_end=False)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.config import MS, SECOND, Config, MemoryConfig, MembershipConfig
+from headrace.config import Config, MembershipConfig, MemoryConfig
 from headrace.ids import StageId
 from headrace.loops.loop import Watcher
 from headrace.ports import Files
@@ -121,11 +121,12 @@ class PredictedSession(SimSession):
 
     def now(self, action: Callable[[], None]) -> None:
         """Have something happen in the program's loop: when it has done what came before."""
+        do = super().now
         if not self._cluster.loop_ns:
-            super().now(action)
+            do(action)
             return
         self._free_ns = max(self._free_ns, self.world.time_ns) + self._cluster.loop_ns
-        self.happen("gets on", self._free_ns - self.world.time_ns, action)
+        self.world.later(self._free_ns - self.world.time_ns, "program gets on", lambda: do(action))
 
     def _born(self, process: SimProcess) -> None:
         Modelled(process, self._models, self._scale, self._cluster.speed)
