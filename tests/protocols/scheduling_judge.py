@@ -163,7 +163,15 @@ class Judge(Workers):
                     count = next(len(s.wanted) for s in [schedule.lineage._stages[stage]])
                     attempted |= len(schedule.lineage.ready(stage)) < count
                     attempted |= any(other.stage == stage for other in schedule.by_task)
+                attempted |= self.may_rest(task)
                 assert attempted or task in schedule.offered or task in schedule.delivering, f"{task} is forgotten"
+
+    def may_rest(self, task: TaskId) -> bool:
+        """Whether it may wait: its time is not up, and nobody could be given it but hosts where it has failed."""
+        schedule, blamed = self.schedule, self.schedule._blamed(task)
+        bad = schedule.troubles.hosts(blamed)
+        usable = {host for worker, host in schedule.workers.items() if worker not in schedule.suspects}
+        return schedule.resting.get(blamed, 0) > schedule.ticked_ns and usable <= bad
 
 
 def justified(event: words.Event, before: dict[TaskId, MapOutput], barriers: set[StageId]) -> list[TaskId]:

@@ -308,7 +308,7 @@ class SchedulingWorld(Judge):
             return
         self.tell_claims(claims.Ended(attempt, now))
         if report.outcome == "failed":
-            self.tell(words.AttemptFailed(attempt, worker, "it raised", now))
+            self.tell(words.AttemptFailed(attempt, worker, "it raised", now, world=attempt % 3 == 0))
         elif report.outcome == "starved":
             self.reported_lost.update(by for _, by in report.lost)
             self.tell(words.AttemptStarved(attempt, worker, report.lost_stage, report.lost, "it starved", now))

@@ -101,6 +101,16 @@ class BelievesThatItsOfferStands(Schedule):
         return []
 
 
+class LetsThemRestForGood(Schedule):
+    def _wake(self, tasks: list[TaskId]) -> list[words.Effect]:
+        return []
+
+
+class LetsThemRestInVain(Schedule):
+    def _rests(self, task: TaskId) -> bool:
+        return self._blamed(task) in self.resting
+
+
 class CommitsTwice(Claims):
     def _commit(self, event: claims.CommitAsked) -> list[claims.Effect]:
         self.closed.pop(event.task, None)
@@ -196,6 +206,8 @@ BUGS: dict[str, type[Schedule | Claims | Lineage]] = {
     "a failure counts twice": LosesPatience,
     "what was computed for a job that has ended goes on": LeavesWhatIsDroppedAtWork,
     "an offer that a commit took off the table is thought to stand": BelievesThatItsOfferStands,
+    "what rests because its hosts are ill is never offered again": LetsThemRestForGood,
+    "what failed on an ill host rests though others could have it": LetsThemRestInVain,
     "the second attempt of a task commits, too": CommitsTwice,
     "an attempt outlives its worker": LetsTheDeadCommit,
     "a task whose output is lost may not commit anew": NeverReopens,

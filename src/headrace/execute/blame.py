@@ -7,6 +7,7 @@ What is left was raised by our own loops, whose frames tell which operator they 
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import traceback
@@ -16,7 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from headrace.errors import HeadraceError, ProgramError
+from headrace.errors import HeadraceError, ProgramError, WorldError
 from headrace.execute.chunks import DataPickler
 from headrace.execute.combine import key_of
 from headrace.execute.flow import Flow, StoppedEarly, step_of
@@ -35,6 +36,7 @@ PICKLED = 1 << 20  # bytes of an exception that travel
 CHAIN = 10  # exceptions that led to each other that are told, the latest
 PAIRWISE = {"keys", "values", "map_values", "flat_map_values"}
 BORROWED = {"heapq", "json", "codecs", "encodings"}  # library code that our loops call: its frames are ours where we do
+OF_THE_WORLD = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM}
 Found = tuple[str, Site, str | None]  # the operator, the line that defined it, and what it was given
 
 
@@ -48,6 +50,7 @@ class Blame(Struct, frozen=True):
         record: the record that it was given, shortened.
         pickled: the exception itself, or None if it cannot travel.
         hint: what the operator expects of its function, where the exception does not say.
+        world: it may come of what ails the machine.
 
     """
 
@@ -58,6 +61,7 @@ class Blame(Struct, frozen=True):
     record: str | None
     pickled: bytes | None
     hint: str = ""
+    world: bool = False
 
     def text(self) -> str:
         """Say it in lines, the user's frames first."""
@@ -107,7 +111,23 @@ def _blame(error: BaseException, program: Program | None, flows: Sequence[Flow])
                 record = short(value, SAMPLE)
                 break
     frames = user_frames(error)
-    return Blame(printable(summary), frames, operator, site, record, _pickled(error), hint(error, operator, frames))
+    said = hint(error, operator, frames)
+    world = _is_of_the_world(error)
+    return Blame(printable(summary), frames, operator, site, record, _pickled(error), said, world)
+
+
+def _is_of_the_world(error: BaseException) -> bool:
+    """Whether it comes of what ails a machine, and so may not come again: a full or broken disk, no memory."""
+    for _ in range(CHAIN):
+        if issubclass(type(error), WorldError | MemoryError):
+            return True
+        if issubclass(type(error), OSError) and getattr(error, "errno", None) in OF_THE_WORLD:
+            return True
+        cause = error.__cause__
+        if cause is None:
+            return False
+        error = cause
+    return False
 
 
 def _summary(error: BaseException) -> str:

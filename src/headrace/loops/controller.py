@@ -348,7 +348,7 @@ class Controller:
                 self.results.raised(attempt, raised)
                 self.loop.tell("claims", claims.Ended(attempt, now))
                 how = f"{raised.summary} on {member.id}"
-                self._schedule(words.AttemptFailed(attempt, member.id, how, now))
+                self._schedule(words.AttemptFailed(attempt, member.id, how, now, raised.what.get("world") is True))
             case "starved":
                 self.loop.tell("claims", claims.Ended(attempt, now))
                 lost = tuple((partition, AttemptId(by)) for partition, by in report.lost)

@@ -228,5 +228,6 @@ def dump_blame(found: Blame, saved: Saved | None = None) -> bytes:
             "site": str(site) if site is not None else None,
             "record": found.record,
             **({"capsule": saved.name, "unsaved": saved.why} if saved is not None else {}),
+            **({"world": True} if found.world else {}),
         }
     ).encode()

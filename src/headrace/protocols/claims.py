@@ -36,7 +36,7 @@ class Offer(Struct, frozen=True):
         job: the oldest job that waits for it; older jobs come first.
         workers, hosts: that would rather have it, because its input is there.
         copy: it runs somewhere already; only a worker with nothing else to do may claim it.
-        avoid: workers that may not claim it.
+        avoid: workers that may not claim it; `avoid_hosts`: nor may any of these hosts.
 
     """
 
@@ -46,6 +46,7 @@ class Offer(Struct, frozen=True):
     hosts: tuple[HostId, ...] = ()
     copy: bool = False
     avoid: tuple[WorkerId, ...] = ()
+    avoid_hosts: tuple[HostId, ...] = ()
 
 
 class Output(Struct, frozen=True):
@@ -414,7 +415,7 @@ class Claims:
                 continue
             if len(state.held) >= self._room(task.stage):
                 return None
-            if worker in offer.avoid:
+            if worker in offer.avoid or state.host in offer.avoid_hosts:
                 queue.rotate(-1)
                 continue
             queue.popleft()
@@ -439,7 +440,7 @@ class Claims:
         if len(idle) < len(self.gangs[key]):
             return False
         offers = self.gangs.pop(key)
-        idle.sort(key=lambda worker: worker in offers[0].avoid)  # only if it takes them all
+        idle.sort(key=lambda worker: self.workers[worker].host in offers[0].avoid_hosts)  # only if it takes them all
         chosen: dict[TaskId, WorkerId] = {}
         for offer in offers:  # those that would rather be somewhere first
             if near := [worker for worker in idle if worker in offer.workers]:

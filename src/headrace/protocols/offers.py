@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headrace.ids import AttemptId, JobId, StageId, TaskId, WorkerId
+from headrace.ids import AttemptId, HostId, JobId, StageId, TaskId
 from headrace.protocols.claims import Offer
 from headrace.protocols.lineage import Change
 from headrace.protocols.schedule_state import State
 from headrace.protocols.schedule_words import Effect, MakeOffers, Note, OfferGang, Reopen, WithdrawOffers
+from headrace.protocols.trouble import WHOLE
 
 
 class Offers(State):
@@ -52,25 +53,37 @@ class Offers(State):
             as_copy = self.offered.get(task)
             if as_copy is False or not self.lineage.is_ready(task) or self._is_attempted(task):
                 continue
-            if task in self.delivering:
+            if task in self.delivering or self._rests(task):
                 continue
             if as_copy:
                 copies.append(task)
             if task.stage not in jobs:
                 jobs[task.stage] = min(self.lineage.jobs_of(task.stage), default=JobId(0))
-            offers.append(Offer(task, jobs[task.stage], self.lineage.holders(task), avoid=self._avoided(task)))
+            offers.append(Offer(task, jobs[task.stage], self.lineage.holders(task), avoid_hosts=self._avoided(task)))
         effects = self._withdraw(copies)
         self.offered.update((offer.task, False) for offer in offers)
         if offers:
             effects.append(MakeOffers(tuple(offers)))
         return effects + [effect for stage in dict.fromkeys(gangs) for effect in self._offer_gang(stage)]
 
-    def _avoided(self, task: TaskId) -> tuple[WorkerId, ...]:
-        """Return the workers of the hosts where a task has failed, if there are others that could be given it."""
+    def _avoided(self, task: TaskId) -> tuple[HostId, ...]:
+        """Return the hosts where a task has failed, if there are others that could be given it."""
         bad = self.troubles.hosts(self._blamed(task))
-        avoided = tuple(sorted(worker for worker, host in self.workers.items() if host in bad)) if bad else ()
-        usable = self.workers.keys() - self.suspects
-        return avoided if usable - set(avoided) else ()
+        if all(host in bad or worker in self.suspects for worker, host in self.workers.items()):
+            return ()
+        return tuple(sorted(bad))
+
+    def _rests(self, task: TaskId) -> bool:
+        """Whether a task is to wait, because nobody could be given it but hosts where it has failed."""
+        blamed = self._blamed(task)
+        if blamed in self.resting and self._avoided(task):
+            del self.resting[blamed]
+        return blamed in self.resting
+
+    def _wake(self, tasks: list[TaskId]) -> list[Effect]:
+        """Offer tasks that have rested, if somebody else may have them by now."""
+        awake = [task if task.partition != WHOLE else TaskId(task.stage, 0) for task in sorted(tasks)]
+        return self._offer(task for task in awake if self.lineage.stage(task.stage) is not None)
 
     def _offer_anew(self) -> list[Effect]:
         """Offer once more what avoids some workers: those that it does not avoid have become fewer."""
@@ -84,9 +97,9 @@ class Offers(State):
         tasks = [TaskId(stage, partition) for partition in range(spec.partitions)]
         if len(self.lineage.ready(stage)) < len(tasks) or tasks[0] in self.offered:
             return []
-        if any(task in self.by_task or task in self.delivering for task in tasks):
+        if any(task in self.by_task or task in self.delivering for task in tasks) or self._rests(tasks[0]):
             return []
         job = min(self.lineage.jobs_of(stage), default=JobId(0))
         self.offered.update(dict.fromkeys(tasks, False))
         avoid = self._avoided(tasks[0])
-        return [OfferGang(tuple(Offer(task, job, self.lineage.holders(task), avoid=avoid) for task in tasks))]
+        return [OfferGang(tuple(Offer(task, job, self.lineage.holders(task), avoid_hosts=avoid) for task in tasks))]

@@ -22,6 +22,9 @@ class Oversight(Gangs):
     def _ticked(self, now_ns: int) -> list[Effect]:
         effects: list[Effect] = []
         self.discarded.clear()  # the claim table has heard of it by now, and refuses them itself
+        for task in [task for task, until_ns in self.resting.items() if now_ns >= until_ns]:
+            del self.resting[task]
+            effects += self._wake([task])
         for attempt, state in sorted(self.attempts.items()):
             since = state.cancelled_ns
             if since is not None and now_ns - since >= self.config.cancel_grace_ns and state.worker in self.workers:

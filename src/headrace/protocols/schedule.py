@@ -17,6 +17,7 @@ from __future__ import annotations
 from bisect import insort
 from typing import Literal
 
+from headrace.config import MS
 from headrace.ids import AttemptId, HostId, JobId, OperatorId, StageId, TaskId, WorkerId
 from headrace.protocols.lineage import Change
 from headrace.protocols.oversight import Oversight
@@ -68,6 +69,8 @@ from headrace.protocols.schedule_words import (
     WorkerTrusted,
 )
 
+REST_NS = 250 * MS  # at first, of a task that nobody else can be given
+
 
 class Schedule(Oversight):
     """Everything that is being computed in a run."""
@@ -117,7 +120,7 @@ class Schedule(Oversight):
             case WorkerJoined(worker=worker, host=host, now_ns=now):
                 self.workers[worker] = host
                 self.moved_ns = now
-                return []
+                return self._wake(list(self.resting))
             case WorkerGone():
                 return self._worker_gone(event)
             case WorkerSuspected(worker=worker):
@@ -125,7 +128,7 @@ class Schedule(Oversight):
                 return self._offer_anew()
             case WorkerTrusted(worker=worker):
                 self.suspects.discard(worker)
-                return []
+                return self._wake(list(self.resting))
             case HostGone(host=host, now_ns=now):
                 return self._host_gone(host, now)
             case NoWorkers(why=why, now_ns=now):
@@ -187,6 +190,8 @@ class Schedule(Oversight):
     def _end_stage(self, stage: StageId) -> list[Effect]:
         """Forget what is known of a stage's tasks."""
         self.troubles.forget(stage)
+        for task in [task for task in self.resting if task.stage == stage]:
+            del self.resting[task]
         self.together.pop(stage, None)
         self.finished_ns.pop(stage, None)
         for task in [task for task in self.reopened if task.stage == stage]:
@@ -349,6 +354,9 @@ class Schedule(Oversight):
         if attempt is None or attempt.cancelled_ns is not None:
             return [*self._ended(event.attempt, event.now_ns, event.how), settle]
         failing = self._count_failure(attempt.task, event.attempt, event.how, event.now_ns)
+        if event.world and self.lineage.is_wanted(attempt.task):
+            blamed = self._blamed(attempt.task)
+            self.resting[blamed] = event.now_ns + (REST_NS << 2 * min(5, self.troubles.failures(blamed) - 1))
         return [settle, *failing, *self._ended(event.attempt, event.now_ns)]
 
     def _starved(self, event: AttemptStarved) -> list[Effect]:
@@ -464,6 +472,7 @@ class Schedule(Oversight):
         effects: list[Effect] = [Reopen(task, attempt) for task, attempt in sorted(self.reopened.items())]
         ready = [TaskId(stage, p) for stage in self.lineage.alive() for p in self.lineage.ready(stage)]
         self.offered.clear()
+        self.resting.clear()
         effects += self._withdraw(ready)  # as copies, perhaps
         effects += self._offer(ready)
         effects += [self._assemble(stage, gang) for stage, gang in sorted(self.gangs.items())]

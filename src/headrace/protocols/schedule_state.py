@@ -76,6 +76,7 @@ class State:
         self.workers: dict[WorkerId, HostId] = {}
         self.suspects: set[WorkerId] = set()
         self.lost_hosts: set[HostId] = set()
+        self.resting: dict[TaskId, int] = {}  # until when: what would fail again on the only hosts that could have it
         self.offered: dict[TaskId, bool] = {}  # whether as a copy
         self.attempts: dict[AttemptId, Attempt] = {}
         self.by_task: dict[TaskId, list[AttemptId]] = {}

@@ -168,12 +168,18 @@ class OutputRefused(Struct, frozen=True):
 
 
 class AttemptFailed(Struct, frozen=True):
-    """It raised: its own fault.  `how` is for people."""
+    """It raised: its own fault.  `how` is for people.
+
+    Attributes:
+        world: or rather the fault of what ails its host, such as a full disk.
+
+    """
 
     attempt: AttemptId
     worker: WorkerId
     how: str
     now_ns: int
+    world: bool = False
 
 
 class AttemptStarved(Struct, frozen=True):

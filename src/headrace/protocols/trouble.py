@@ -73,6 +73,11 @@ class Troubles:
         trouble = self._of.get(task)
         return frozenset(trouble.hosts) if trouble is not None else frozenset()
 
+    def failures(self, task: TaskId) -> int:
+        """Return how often a task has failed."""
+        trouble = self._of.get(task)
+        return trouble.failures if trouble is not None else 0
+
     def of_hosts(self) -> list[TaskId]:
         """Return the tasks that had better not be made again on some host."""
         return sorted(task for task, trouble in self._of.items() if trouble.hosts)
