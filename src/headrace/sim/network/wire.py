@@ -119,11 +119,15 @@ class Wire:
         return latency
 
     def refuse(self, end: End) -> None:
-        """Tell an end that the other is not there, as a host does that gets something for nobody; once."""
+        """Tell an end that the other is not there, as a host does that gets something for nobody."""
         link = end.link.back
-        if end.alive and not link.blocked:
-            arrival = max(self.world.time_ns + self._latency(link), end.far.arrives_ns)
-            self.world.later(arrival - self.world.time_ns, f"{end.network.name} is refused", end.lose)
+        if not end.alive:
+            return
+        if link.blocked:
+            self.unheard(end)
+            return
+        arrival = max(self.world.time_ns + self._latency(link), end.far.arrives_ns)
+        self.world.later(arrival - self.world.time_ns, f"{end.network.name} is refused", end.lose)
 
     # What lasts too long.
 
