@@ -34,12 +34,16 @@ class Present(Checker):
             membership.Ticked: self._ticked,
         }
         self.effects = {
-            membership.Welcome: lambda e: self._there.__setitem__(e.worker, e.host),
+            membership.Welcome: self._welcomed,
             membership.Suspect: lambda e: self._suspects.add(e.worker),
             membership.Trust: lambda e: self._suspects.discard(e.worker),
             membership.GiveUp: lambda _: setattr(self, "_given_up", True),
         }
         self.seen = {seen.WorkerEnded: lambda s: self._ended(s.worker)}
+
+    def _welcomed(self, effect: membership.Welcome) -> None:
+        if effect.worker not in self.ledger.dead:  # its greeting may come after its end
+            self._there[effect.worker] = effect.host
 
     def _heard(self, worker: WorkerId, now_ns: int) -> None:
         self._heard_ns[worker] = now_ns
