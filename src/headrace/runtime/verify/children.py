@@ -39,6 +39,8 @@ class Child:
 
         """
         self._until = time.monotonic() + seconds
+        if self._process is not None and self._process.poll() is not None:
+            self.end()  # somebody has killed it meanwhile
         if self._link is None:
             self._start()
         self._say(what)

@@ -101,7 +101,11 @@ class Judge:
         self._check()
         warm = stage not in self._stages
         self._one.ask(ask, seconds)
-        self._other.ask(replace(ask, warm=warm), seconds)
+        try:
+            self._other.ask(replace(ask, warm=warm), seconds)
+        except Unverifiable:
+            self._one.end()  # nobody will hear its answer
+            raise
         try:
             one = self._one.ran()
         finally:
