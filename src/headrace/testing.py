@@ -1,14 +1,51 @@
-"""The door to the simulated world, and disasters for real runs: tools for testing one's own jobs.
+"""The door to the simulated world, and disasters for real runs: tools for testing one's own jobs (docs/simulate.md).
 
-The full set (scenarios, schedules of faults, fixtures) is to come; here are the ones that the engine's own tests use.
+Simulated: `run_simulated` and `run_seeds` run a function under failures that a `Scenario` says or a seed draws; the fixture
+`simulated` does so in tests with pytest.  On worker processes, too: `CRASH`, a record at which a worker dies; `kill_worker`
+and `kill_host`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from headrace.campaign.scenario import (
+    Scenario,
+    ScenarioFailed,
+    Simulated,
+    crash,
+    fault,
+    lose_host,
+    partition,
+    pause,
+    run_seeds,
+    run_simulated,
+)
 from headrace.context import Context
+from headrace.execute.crashing import CRASH
 from headrace.ids import HostId, WorkerId
+from headrace.sim.faults import Fault, FaultPlan, read_plan, write_plan
+
+__all__ = [
+    "CRASH",
+    "Fault",
+    "FaultPlan",
+    "Recording",
+    "Scenario",
+    "ScenarioFailed",
+    "Simulated",
+    "crash",
+    "fault",
+    "kill_host",
+    "kill_worker",
+    "lose_host",
+    "partition",
+    "pause",
+    "read_plan",
+    "run_seeds",
+    "run_simulated",
+    "write_plan",
+]
 
 
 def kill_worker(ctx: Context, worker: str) -> None:
