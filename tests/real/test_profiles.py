@@ -95,8 +95,8 @@ def test_the_latest_needs_no_name_and_goes_with_its_story(tmp_path: Path, monkey
         find_profile("unheard")
     with pytest.raises(InputError, match="not the profile"):
         read_profile(stories.find(ctx.run))
+    os.utime(tmp_path / f"{ctx.run}.jsonl", (0, 0))
     for number in range(stories.KEPT):
-        os.utime(tmp_path / f"{ctx.run}.jsonl", (0, 0))
         stories.StoryFile(f"{number}").close()
     assert not path.exists()
 
