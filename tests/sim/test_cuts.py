@@ -106,10 +106,10 @@ def test_nothing_comes_behind_what_was_given_up() -> None:
     wire, (a, b) = make("ab")
     here, _ = link_up(a, b)
     out, _ = wire.ports("a")
-    out.narrow(1e-6)
+    out.narrow(1e-4)
     cut_both(wire)
     for i in range(20):
-        a.network.send(here, b"%d" % i + bytes(1000))
+        a.network.send(here, b"%d" % i + bytes(100_000))
     pass_by(wire, BREAK_NS + SECOND)
     mend_both(wire)
     rest(wire.world)
@@ -182,7 +182,7 @@ def test_a_host_without_power_says_nothing_and_knows_nothing_when_it_is_back(ear
     wire, (a, b) = make("ab")
     here, _ = link_up(a, b)
     wire.darken("b")
-    b.network.shut(silent=True)
+    b.network.shut()
     pass_by(wire, 3 * SECOND)
     if early:
         a.network.send(here, b"is anybody there?")

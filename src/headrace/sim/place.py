@@ -151,6 +151,7 @@ class SimPlace:
     def destroy(self, host: HostId) -> None:
         """Lose a host: its workers, and its disk."""
         self._destroyed.add(host)
+        self._wire.darken(host)
         supervisor = self.supervisor
         assert supervisor is not None
         self.soon(f"loses {host}", NOTICE_NS, lambda: supervisor.host_lost(host))
@@ -164,10 +165,17 @@ class SimPlace:
         for process, *_ in doomed:
             process.crash()  # all at once, before anybody removes what they leave
         self._disk.lose_power(host)
+        self._wire.darken(host)
         self.machine(host).up_ns = self._world.time_ns + down_ns
+        self._world.later(down_ns, f"{host} is up", lambda: self._up(host))
         for process, phase, attempt in doomed:
             process.phase, process.attempt = phase, attempt
             self.end(process, None, SIGKILL)
+
+    def _up(self, host: HostId) -> None:
+        """A host is there again, unless it has gone down anew."""
+        if host not in self._destroyed and self._world.time_ns >= self.machine(host).up_ns:
+            self._wire.lighten(host)
 
     def end(
         self,

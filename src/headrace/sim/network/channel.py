@@ -319,9 +319,10 @@ class SimNetwork:
         if end is not None:
             end.close()
 
-    def shut(self, *, silent: bool = False) -> None:
+    def shut(self) -> None:
         """The process is gone.  Its host says so to whoever had a channel to it, unless it is gone, too."""
         self.gone = True
+        silent = self.wire.host(self.name) in self.wire.dark
         self.wire.networks.pop(self.name, None)
         for end in list(self.ends.values()):
             if silent:

@@ -25,6 +25,7 @@ class Wire:
         host_of: where each process is, or was.
         lose, double: probabilities, for each frame.
         extra_ns: how much longer than usual a frame may take.
+        dark: hosts that are not there.
 
     """
 
@@ -35,7 +36,7 @@ class Wire:
         self.lose, self.double, self.extra_ns = Dial(0.0), Dial(0.0), Dial(0)
         self._links: dict[tuple[str, str], Link] = {}
         self._ports: dict[str, tuple[Port[End, Item], Port[End, Item]]] = {}
-        self._dark: set[str] = set()
+        self.dark: set[str] = set()
         self._bits = world.chance("latency").getrandbits
         self._loss, self._more = world.chance("loss").random, world.chance("more latency").getrandbits
 
@@ -57,7 +58,7 @@ class Wire:
         link = draw_link(self.world.seed, source, target, self.model)
         if source != target:
             link.out, link.into = self.ports(source)[0], self.ports(target)[1]
-        link.cuts = len({source, target} & self._dark)
+        link.cuts = len({source, target} & self.dark)
         return link
 
     def ports(self, host: str) -> tuple[Port[End, Item], Port[End, Item]]:
@@ -202,16 +203,17 @@ class Wire:
 
     def darken(self, host: str) -> None:
         """A host has gone, with its kernel: nothing that is sent to it is answered."""
-        assert host not in self._dark
-        self._dark.add(host)
-        for link in self._of(host):
-            self.cut(link)
+        if host not in self.dark:
+            self.dark.add(host)
+            for link in self._of(host):
+                self.cut(link)
 
     def lighten(self, host: str) -> None:
         """A host is there again, and knows nothing of the channels that it had."""
-        self._dark.remove(host)
-        for link in self._of(host):
-            self.mend(link)
+        if host in self.dark:
+            self.dark.remove(host)
+            for link in self._of(host):
+                self.mend(link)
 
     def _of(self, host: str) -> list[Link]:
         return [link for (source, target), link in self._links.items() if host in (source, target)]
