@@ -104,6 +104,26 @@ class VerifyConfig(Struct, frozen=True, kw_only=True):
     fraction: float = 0.0  # of the tasks; 0: none, and then nothing of it costs anything
 
 
+class WorkConfig(Struct, frozen=True, kw_only=True):
+    """How much virtual time the work of bodies takes in a simulated world.
+
+    Attributes:
+        record_ns: of a record: always, in the middle, on average, or at least.
+        took: of a recorded run, once it is read: for each stage, what its tasks took.
+
+    """
+
+    kind: str = "steady"
+    record_ns: int = 0
+    chunk_ns: int = 0
+    most_ns: int = 0
+    sigma: float = 0.0
+    each_chunk: bool = False  # drawn anew for each chunk, not for each attempt
+    scale_ppm: int = 1_000_000  # of what was measured, in millionths
+    run: str = ""
+    took: tuple[tuple[int, tuple[int, ...]], ...] = ()
+
+
 class Config(Struct, frozen=True, kw_only=True):
     """A whole run's settings."""
 
@@ -115,6 +135,7 @@ class Config(Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...] = ()  # kinds of fault in a simulated world, drawn from the seed
     plan: str | None = None  # a file that says what goes wrong in a simulated world, instead
     bodies: str = "auto"  # how the bodies of tasks run in a simulated world
+    work: WorkConfig = field(default_factory=WorkConfig)
     check: bool = True  # a simulated run looks at whether the engine keeps its promises
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     speculate: SpeculateConfig = field(default_factory=SpeculateConfig)
@@ -131,6 +152,8 @@ class Config(Struct, frozen=True, kw_only=True):
         return max(4 * self.workers, 8)
 
 
+UNITS = {"ns": 1, "us": 1000, "ms": MS, "s": SECOND}  # of durations
+WORKS = "steady, constant:10us[,1ms], uniform:1us,50us, lognormal:10us,1.0, exponential:10us, measured[:2.0] or recorded:RUN"
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 
 
@@ -154,19 +177,20 @@ def parse_size(text: str) -> int:
 
 
 def parse_duration(text: str) -> int:
-    """Read a duration into nanoseconds: a number of seconds, or one with ms or s.
+    """Read a duration into nanoseconds: a number of seconds, or one with s, ms, us or ns.
 
-    >>> parse_duration("250ms"), parse_duration("2")
-    (250000000, 2000000000)
+    >>> parse_duration("250ms"), parse_duration("2"), parse_duration("10us")
+    (250000000, 2000000000, 10000)
     """
-    number, unit = (text[:-2], MS) if text.endswith("ms") else (text.removesuffix("s"), SECOND)
+    unit = next((unit for unit in UNITS if text.endswith(unit)), "")
+    number, unit_ns = text.removesuffix(unit), UNITS.get(unit, SECOND)
     try:
         value = float(number)
     except ValueError:
         value = math.nan
-    if not 0 <= value * unit < math.inf:
+    if not 0 <= value * unit_ns < math.inf:
         raise UsageError(f"{text!r} is not a duration. Write it like 250ms or 2s.")
-    return int(value * unit)
+    return int(value * unit_ns)
 
 
 def _count(text: str) -> int:
@@ -210,6 +234,60 @@ def parse_timeout(text: str) -> int:
     (1500000000, 0)
     """
     return 0 if text.lower() in {"none", "inf"} else _some_time(text)
+
+
+def parse_work(text: str) -> WorkConfig:
+    """Read how much time the work of bodies takes in a simulated world.
+
+    >>> parse_work("constant:10us,1ms").chunk_ns
+    1000000
+    >>> parse_work("lognormal:10us,0.5,chunk").each_chunk
+    True
+
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "recorded":
+        if not rest:
+            raise UsageError(f"{text!r} names no run. Write recorded: and the name of a run, or the path of a profile.")
+        return WorkConfig(kind=kind, run=rest)
+    given = rest.split(",") if rest else []
+    drawn = kind in {"uniform", "lognormal", "exponential"}
+    each_chunk = drawn and given[-1:] == ["chunk"]
+    if drawn and given[-1:] in (["chunk"], ["task"]):
+        given.pop()
+    match kind, given:
+        case "steady", []:
+            return WorkConfig()
+        case "constant", [record]:
+            return WorkConfig(kind=kind, record_ns=parse_duration(record))
+        case "constant", [record, chunk]:
+            return WorkConfig(kind=kind, record_ns=parse_duration(record), chunk_ns=parse_duration(chunk))
+        case "exponential", [mean]:
+            return WorkConfig(kind=kind, record_ns=parse_duration(mean), each_chunk=each_chunk)
+        case "uniform", [least, most] if parse_duration(least) <= parse_duration(most):
+            ends = parse_duration(least), parse_duration(most)
+            return WorkConfig(kind=kind, record_ns=ends[0], most_ns=ends[1], each_chunk=each_chunk)
+        case "lognormal", [middle, sigma]:
+            spread = _number(sigma, 10)
+            return WorkConfig(kind=kind, record_ns=parse_duration(middle), sigma=spread, each_chunk=each_chunk)
+        case "measured", []:
+            return WorkConfig(kind=kind)
+        case "measured", [scale]:
+            return WorkConfig(kind=kind, scale_ppm=round(_number(scale, 1e6) * 1_000_000))
+    raise UsageError(
+        f"{text!r} is no model of work. Write one like {WORKS}; what is drawn is drawn for each task, or with "
+        "a further ,chunk for each chunk."
+    )
+
+
+def _number(text: str, most: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= most:
+        raise UsageError(f"{text!r} is no number from 0 to {most:g}.")
+    return number
 
 
 def _switch(text: str) -> bool:
@@ -275,9 +353,10 @@ OPTIONS: dict[str, tuple[str, str, Any]] = {
     "faults": ("", "faults", lambda text: tuple(part for part in text.split(",") if part)),
     "plan": ("", "plan", str),
     "check": ("", "check", _switch),
+    "work": ("", "work", parse_work),
     "bodies": ("", "bodies", lambda text: _one_of(text, ("auto", "greenlets", "threads"))),
 }
-SIMULATED = frozenset({"seed", "faults", "plan", "check", "bodies"})
+SIMULATED = frozenset({"seed", "faults", "plan", "check", "bodies", "work"})
 SCHEMES: dict[str, frozenset[str]] = {
     "local": frozenset(OPTIONS) - SIMULATED,
     "inline": frozenset(OPTIONS) - SIMULATED - {"workers", "hosts", "heartbeat", "suspect", "hung"},

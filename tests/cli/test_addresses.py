@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import headrace
-from headrace.config import OPTIONS, SCHEMES, SIMULATED, parse_duration, parse_size, parse_url
+from headrace.config import OPTIONS, SCHEMES, SIMULATED, WorkConfig, parse_duration, parse_size, parse_url
 from headrace.errors import UsageError
 from headrace.sim.faults import GROUPS, KINDS
 from tests.real.help import run_folders
@@ -47,6 +47,22 @@ VALUES: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "lineage": ("30", 30, ("0", "x")),
     "verify_determinism": ("0.05", 0.05, ("2", "-1", "nan", "some", "")),
     "plan": ("/some/plan.json", "/some/plan.json", ()),
+    "check": ("off", False, ("maybe", "")),
+    "work": (
+        "constant:10us,1ms",
+        WorkConfig(kind="constant", record_ns=10_000, chunk_ns=1_000_000),
+        (
+            "",
+            "constant",
+            "constant:1,2,3",
+            "uniform:2us,1us",
+            "lognormal:1us,x",
+            "recorded:",
+            "measured:-1",
+            "chunk",
+            "1h",
+        ),
+    ),
     "bodies": ("threads", "threads", ("thread", "")),
     "seed": ("7", 7, ("-1", "x")),
     "faults": ("kill,host", ("kill", "host"), ()),

@@ -132,6 +132,11 @@ class Running:
         self.report = self._report("returned")
 
     @property
+    def task(self) -> TaskId:
+        """What it was asked to do."""
+        return self._order.task
+
+    @property
     def left_output(self) -> bool:
         """Whether it left something that must be settled."""
         return self.report is not None and self.report.outcome == "done" and self.port.left_output

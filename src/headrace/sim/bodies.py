@@ -18,6 +18,7 @@ from typing import Protocol
 from headrace.errors import UsageError
 from headrace.ids import WorkerId
 from headrace.ports import Flag
+from headrace.sim.work import Work
 
 try:
     import greenlet
@@ -51,6 +52,7 @@ class Mortal(Protocol):
     slowness: float
     charged_ns: int
     waits: Flag | None
+    work: Work | None
     body: Body | None
 
     def check(self) -> None:
@@ -59,6 +61,14 @@ class Mortal(Protocol):
 
     def die(self) -> None:
         """End from within, and unwind."""
+        ...
+
+    def press(self) -> None:
+        """Raise MemoryError in the running body, if there is to be no more memory."""
+        ...
+
+    def took_ns(self, records: int) -> int | None:
+        """Return the time of what the body has done since its last turn began; None where the usual is meant."""
         ...
 
     def resume(self, body: Body, delay_ns: int) -> None:
@@ -260,7 +270,7 @@ class SimGate:
                 raise UsageError(OWN_THREAD)
             flag.waiter = lambda: self._process.resume(body, 0)
             self._process.waits = flag
-            body.rest()
+            self._rest(body)
         self._process.waits = None
 
     def pause(self, records: int) -> None:
@@ -268,11 +278,22 @@ class SimGate:
         self.confirm()
         process, body = self._process, self._process.body
         assert body is not None, "only bodies pause"
-        process.charged_ns += PAUSE_NS + records * RECORD_NS
+        took = process.took_ns(records)
+        process.charged_ns += PAUSE_NS + records * RECORD_NS if took is None else took
         if body.can_rest():
             process.resume(body, int(process.charged_ns * process.slowness))
             process.charged_ns = 0
+            self._rest(body)
+            process.press()
+
+    def _rest(self, body: Body) -> None:
+        work = self._process.work
+        if work is None:
             body.rest()
+        else:
+            work.rests()
+            body.rest()
+            work.resumed()
 
     def confirm(self) -> None:
         """A dead process touches nothing; nor does a child that user code has forked and that returned into the engine."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headrace.config import Config
-from headrace.ids import HostId, WorkerId
+from headrace.ids import AttemptId, HostId, WorkerId
 from headrace.loops.work import WorkerLoop, WorkerPorts
 from headrace.ports import Flag, Phase
 from headrace.sim.bodies import Body, SimCrash, SimGate, SimRunner, body_kind
@@ -13,6 +13,7 @@ from headrace.sim.clock import SimClock
 from headrace.sim.disk import SimDisk
 from headrace.sim.files import SimFiles
 from headrace.sim.network import SimNetwork, Wire
+from headrace.sim.work import work_of
 from headrace.sim.world import World
 
 MEMORY_BYTES = 24 << 20
@@ -31,6 +32,7 @@ class SimProcess:
         self.charged_ns = 0
         self.body: Body | None = None
         self.waits: Flag | None = None
+        self.work = work_of(config.work, world)
         self.phase: Phase = "idle"
         self.attempt = 0
         self.fuse: int | None = None  # uses of the disk after which it dies, in the midst of whatever it is doing then
@@ -81,6 +83,13 @@ class SimProcess:
 
     def _leave(self) -> None:
         self.world.later(0, f"{self.id} leaves", self.left)
+
+    def took_ns(self, records: int) -> int | None:
+        """Return the time of what its body has done; None where the usual is meant."""
+        if self.work is None:
+            return None
+        state = self.loop.attempts.get(AttemptId(self.attempt))
+        return self.work.cost_ns(records, state.task if state is not None else None, self.attempt)
 
     # Turns.
 

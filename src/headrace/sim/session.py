@@ -33,6 +33,7 @@ from headrace.sim.files import SimFiles
 from headrace.sim.mover import Mover
 from headrace.sim.network import SimNetwork, Wire
 from headrace.sim.place import PROGRAM, SimPlace
+from headrace.sim.work import settle_work
 from headrace.sim.world import World
 
 TICK_NS = 100 * MS
@@ -85,6 +86,7 @@ class SimSession:
             config,
             workers=config.workers or max(WORKERS, config.hosts),
             memory=config.memory or MemoryConfig(worker_bytes=MEMORY_BYTES),
+            work=settle_work(config.work),
         )
         self.world = World(config.seed)
         self.run = RunId(f"sim-{config.seed}")
