@@ -102,8 +102,8 @@ class Wire:
                 self.unheard(end)
             return
         arrival = done_ns + self._latency(link)
-        if arrival < end.arrives_ns:
-            arrival = end.arrives_ns
+        if arrival <= end.arrives_ns:  # right behind what went before
+            arrival = end.arrives_ns + (link.out.time_of(size) if link.out is not None else 0)
         end.arrives_ns = arrival
         far.coming.append((size, item))
         self.world.later(arrival - now, far.hears, far.arrive)
