@@ -145,10 +145,10 @@ def _tell(session: Any, whole: bool) -> World:
 def told(path: Path) -> tuple[str, ...]:
     """Return a story in words, its first lines only if it is long."""
     from headrace.errors import UsageError
-    from headrace.observe.stories import read, tell
+    from headrace.observe.stories import read, tell_all
 
     try:
-        lines = [tell(line) for line in read(path)]
+        lines = [line for said in tell_all(read(path)) for line in said.splitlines()]
     except UsageError:  # it had not begun
         lines = []
     left_out = len(lines) - STORY_LINES

@@ -18,7 +18,7 @@ from headrace.campaign.words import Cluster
 from headrace.config import parse_duration
 from headrace.context import Context, connect
 from headrace.errors import UsageError
-from headrace.observe.stories import tell
+from headrace.observe.prose import prose
 from headrace.observe.story import Line, Story
 from headrace.plan.hashing import short
 from headrace.sim.disasters import Struck
@@ -286,7 +286,7 @@ def _once(function: Callable[[Context], T], scenario: Scenario) -> tuple[Simulat
     outcome = Simulated(
         scenario=scenario,
         result=result,
-        story=tuple(map(tell, lines)),
+        story=tuple(prose(lines)),
         lines=tuple(lines),
         hits=tuple(session.disasters.struck),
         plan=session.plan,

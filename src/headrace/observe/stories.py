@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from headrace.config import Config, as_lines
 from headrace.errors import UsageError
+from headrace.observe.prose import is_simulated, prose
 from headrace.store.archive import by_age, folder
 from headrace.store.profiles import SUFFIX
 
@@ -94,6 +95,12 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
                 yield line
     if not found:
         raise UsageError(f"{path} is not the story of a run, or it is empty. Name a run, or a file in {folder()}.")
+
+
+def tell_all(lines: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Say a story in words: that of a simulated run as prose, that of another line by line."""
+    whole = list(lines)
+    yield from prose(whole) if is_simulated(whole) else map(tell, whole)
 
 
 def tell(line: dict[str, Any]) -> str:

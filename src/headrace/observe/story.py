@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from headrace.errors import PromiseBroken
 from headrace.ids import AttemptId, StageId, TaskId
 from headrace.protocols import claims, membership
 from headrace.protocols import schedule_words as words
@@ -58,6 +59,7 @@ class Story:
         self._stages: dict[StageId, _StageTally] = {}
         self._tasks: dict[AttemptId, TaskId] = {}
         self._jobs: dict[int, str] = {}
+        self._held: dict[str, list[AttemptId]] = {}  # by worker, in the order of their claims
         self._closing = False
         self.totals: dict[str, int] = dict.fromkeys(
             ("attempts", "committed", "failed", "lost", "copies", "starved", "workers lost", "hosts lost"), 0
@@ -89,6 +91,22 @@ class Story:
                 elif isinstance(effect, claims.GangClaimed):
                     for claim in effect.members:
                         self._claimed(claim)
+        elif machine == "world":
+            self._happened(event)
+
+    def _happened(self, news: Any) -> None:
+        """Something befell a simulated world."""
+        fault = getattr(news, "fault", None)
+        if fault is not None:
+            held = [attempt for attempt in self._held.get(news.victim, ()) if attempt in self._tasks]
+            at = {"attempt": held[0], "task": str(self._tasks[held[0]])} if held and news.during != "idle" else {}
+            told = {"form": fault.form, "during": news.during, "for": fault.for_ns / 1e9, "strength": fault.strength}
+            some = {name: value for name, value in told.items() if value}
+            self.line("disaster", kind=fault.kind, victim=news.victim, **some, **at)
+        elif isinstance(news, PromiseBroken):
+            self.line("promise broken", promise=news.promise, evidence=list(news.evidence))
+        else:
+            self.line("world healed")
 
     def _verified(self, news: Verified) -> None:
         told = {"skipped": news.skipped, "not compared": news.unknown, "differs": news.differs}
@@ -97,6 +115,8 @@ class Story:
     def _claimed(self, claim: claims.Claimed) -> None:
         self.totals["attempts"] += 1
         self._tasks[claim.attempt] = claim.task
+        held = [attempt for attempt in self._held.get(claim.worker, ()) if attempt in self._tasks]
+        self._held[claim.worker] = [*held, claim.attempt]
         tally = self._stages.get(claim.task.stage)
         if tally is not None and not tally.began:
             tally.began = True
@@ -170,7 +190,8 @@ class Story:
                 self.line("worker suspected", worker=worker, silent=silent / 1e9)
             case membership.Trust(worker=worker):
                 self.line("worker trusted again", worker=worker)
-            case membership.Bury():
+            case membership.Bury(worker=worker):
+                self._held.pop(worker, None)
                 self._buried(effect)
             case membership.GiveUp(why=why):
                 self.line("no workers", why=why)

@@ -17,13 +17,14 @@ from headrace.ids import AttemptId, TaskId, WorkerId
 from headrace.loops.waiting import Line, attempt_waits, waiting
 from headrace.protocols import schedule_words as words
 from headrace.sim.bodies import SimFlag
-from headrace.sim.checkers.checkers import Checkers
 
 if TYPE_CHECKING:
+    from headrace.sim.checkers.checkers import Checkers
     from headrace.sim.process import SimProcess
     from headrace.sim.session import SimSession
 
 PATIENCE_NS = 120 * SECOND  # at least
+ATTEMPTS_MAX = 1000  # and so many for each worker may end, before that is no progress
 LOOK_NS = SECOND
 PROMISE = "a job gets on while nothing goes wrong in its world"
 LINES_MAX = 60
@@ -42,7 +43,7 @@ class Liveness:
     def __init__(self, session: SimSession, checkers: Checkers) -> None:
         self._session, self._checkers = session, checkers
         self._patience_ns = patience_ns(session.config)
-        self.moved_ns = self._looked_ns = 0
+        self.moved_ns = self._looked_ns = self._tried = 0
         self._done: set[object] = set()  # what has counted since the world is kind
         self._best: dict[TaskId, tuple[int, int, int, int]] = {}
         self._worked: dict[AttemptId, int] = {}  # looks at which it was at work
@@ -54,7 +55,8 @@ class Liveness:
         self._done.clear()
         self._best.clear()
         self._worked.clear()
-        self.moved_ns = self._looked_ns = self._session.world.time_ns
+        self._looked_ns = self._session.world.time_ns
+        self._further()
 
     def __call__(self, machine: str, event: Any, effects: list[Any]) -> None:
         """See a step."""
@@ -63,6 +65,8 @@ class Liveness:
         kind = type(event)
         if kind is words.Ticked:
             self._look()
+        elif kind is words.AttemptClaimed:
+            self._tried += 1
         elif kind is words.OutputCommitted:
             self._moved(("done", event.task))
         elif kind is words.GangStands:
@@ -76,7 +80,10 @@ class Liveness:
     def _moved(self, what: object) -> None:
         if what not in self._done:
             self._done.add(what)
-            self.moved_ns = self._session.world.time_ns
+            self._further()
+
+    def _further(self) -> None:
+        self.moved_ns, self._tried = self._session.world.time_ns, 0
 
     def _look(self) -> None:
         session, now = self._session, self._session.world.time_ns
@@ -84,12 +91,15 @@ class Liveness:
             return
         self._looked_ns = now
         if not session.disasters.healed or not self._checkers.ledger.open_jobs():
-            self.moved_ns = now
+            self._further()
             return
         for process in session.place.processes.values():
-            self._measure(process)
+            if not process.paused:
+                self._measure(process)
         if now - self.moved_ns >= self._patience_ns:
             self._stands_still(f"nothing got any further for {(now - self.moved_ns) / 1e9:.0f} s")
+        elif self._tried > ATTEMPTS_MAX * (1 + len(session.place.processes)):
+            self._stands_still(f"{self._tried:,} attempts were made, and nothing got any further")
 
     def _measure(self, process: SimProcess) -> None:
         """Look how far the attempt is that a worker runs, in comparison with others at its task."""
@@ -104,7 +114,7 @@ class Liveness:
             best = self._best.get(task, (0, 0, 0, 0))
             if any(new > old for new, old in zip(far, best, strict=True)):
                 self._best[task] = tuple(map(max, far, best))  # type: ignore[assignment]
-                self.moved_ns = self._session.world.time_ns
+                self._further()
 
     def _at_rest(self) -> NoProgress:
         return self._broken("nothing is going to happen any more, and somebody waits")

@@ -37,7 +37,7 @@ class Checker:
 
     def broken(self, what: str, *attempts: AttemptId) -> NoReturn:
         """Say that the promise is broken; what is known of some attempts is shown with it."""
-        raise Broken(self.promise, (what, *(self.ledger.describe(attempt) for attempt in attempts)))
+        raise Broken(self.promise, (what, *(self.ledger.describe(attempt) for attempt in dict.fromkeys(attempts))))
 
     def unfinished(self) -> Iterable[str]:
         """Once the world is kind, no job is open and some time has passed: list what should have come to its end."""

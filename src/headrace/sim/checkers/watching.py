@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Struct
@@ -43,7 +44,7 @@ class Watching:
 
     def __init__(self, checkers: Checkers, disk: SimDisk) -> None:
         self.checkers, self._disk, self._layout = checkers, disk, Layout(disk.root)
-        self._handles: dict[JobId, JobHandle] = {}
+        self._handles: WeakValueDictionary[JobId, JobHandle] = WeakValueDictionary()  # a handle holds datasets
 
     # The program.
 
@@ -80,11 +81,10 @@ class Watching:
         self.checkers(machine, event, effects)
 
     def _submitted(self, handle: JobHandle) -> None:
-        self._handles = {job: held for job, held in self._handles.items() if not held.ended.is_set()}
         self._handles[handle.request.id] = handle
 
     def _result_came(self, event: words.ResultDelivered) -> None:
-        for handle in self._handles.values():
+        for handle in list(self._handles.values()):
             if handle.request.stages[-1].spec.id == event.task.stage:
                 digest = 0
                 for piece in handle.results.get(event.task.partition, ()):
