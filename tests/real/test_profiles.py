@@ -59,7 +59,7 @@ def test_it_has_what_was_measured_and_no_more(tmp_path: Path) -> None:
     found = read_profile(ctx.run)
     assert [job.state for job in found.jobs.values()] == ["done", "done", "failed"]
     assert seen.ended == ["FinishJob", "FinishJob", "FailJob"]
-    assert len(found.joined) == seen.sums[0, "workers"] >= 2
+    assert len(found.joined) == seen.sums[0, "workers"] >= 1
     assert all(worker.launched_ns < worker.at_ns for worker in found.joined)
     for number, stage in found.stages.items():
         assert stage.tasks == seen.sums[number, "tasks"]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from headrace.config import MS
 from headrace.execute.task import Finished
 from headrace.ids import OperatorId, StageId
 from headrace.loops.body import BodyPort
 from headrace.loops.running import Order
 from headrace.plan.levels import StorageLevel
 from headrace.ports import Bytes, TaskCancelled
+from headrace.protocols import worker
 from headrace.sim.bodies import SimGate
 from headrace.sim.predict.model import Part, StageModel
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from headrace.sim.process import SimProcess
 
 SLICES = 8  # in which a task computes what it reads, while the rest is on its way
-SLICE_NS = 250 * MS  # until a body that is called off notices, at most
 
 
 class IdleGate(SimGate):
@@ -45,7 +44,9 @@ class Modelled:
     def __init__(self, process: SimProcess, models: Mapping[StageId, StageModel], scale: int, speed: float) -> None:
         self._process, self._models, self._scale, self._speed = process, models, scale, speed
         loop, gate = process.loop, IdleGate(process)
+        self._slice_ns = loop.config.membership.heartbeat_ns  # whoever looks at its progress does so as seldom
         loop.shared.gate = gate
+        loop.loop.handle({worker.Interrupt: self._interrupt}, ())
         loop.workshop = replace(loop.workshop, gate=gate, modelled=self)
 
     def __call__(self, order: Order, port: BodyPort) -> Finished:
@@ -55,7 +56,7 @@ class Modelled:
         if part.provided_bytes:
             _take(port.provided(name_of(order.task.stage, order.task.partition)))
         self._compute(part, port)
-        self._spend(part.end_ns, port)
+        self._spend(part.end_ns, port, 1.0)
         if model.spec.is_map:
             output = port.map_output(model.reduce_partitions)
             for size in model.sizes(order.task.partition, self._scale):
@@ -68,12 +69,20 @@ class Modelled:
                 entry.done()
         return Finished(part.records, b"")
 
+    def _interrupt(self, effect: worker.Interrupt) -> None:
+        """Have a body that is called off notice at once, as one does between two chunks."""
+        process = self._process
+        process.loop.attempts[effect.attempt].port.cancelled = True
+        if process.body is not None:
+            process.resume(process.body, 0)
+
     def _compute(self, part: Part, port: BodyPort) -> None:
         """Compute what is read, as it comes: a body computes on one block while the next are on their way."""
         shared = self._process.loop.shared
         hosts = [place[1] for stage, _ in part.reads for place in shared.tables[stage].places if place is not None]
         near = sum(host in shared.near for host in hosts)
         whole = part.compute_ns + (part.near_ns * near // len(hosts) if hosts else 0)
+        share = whole / max(1, whole + part.end_ns)
         spent = done = 0
         for stage, partition in part.reads:
             for _, pieces in port.parts(stage, partition):
@@ -81,21 +90,24 @@ class Modelled:
                 done += 1
                 due = whole * done // len(hosts)
                 if due - spent >= whole // SLICES:
-                    self._spend(due - spent, port)
+                    self._spend(due - spent, port, share * done / len(hosts))
                     spent = due
-        self._spend(whole - spent, port)
+        self._spend(whole - spent, port, share)
 
-    def _spend(self, time_ns: int, port: BodyPort) -> None:
+    def _spend(self, time_ns: int, port: BodyPort, stop: float) -> None:
+        """Let time pass, at the end of which so much of the task is done."""
         process, body = self._process, self._process.body
         assert body is not None, "only bodies spend time"
-        left = int(time_ns / self._speed)
+        whole = left = int(time_ns / self._speed)
+        start, stop = port.progress, int(stop * 999)
         while left > 0:
-            some = min(left, SLICE_NS)
+            some = min(left, self._slice_ns)
             left -= some
             process.resume(body, int(some * process.slowness))
             body.rest()
             if port.cancelled:
                 raise TaskCancelled
+            port.progress = max(port.progress, stop - (stop - start) * left // whole)
 
 
 def _take(pieces: Iterable[Bytes]) -> None:

@@ -19,7 +19,7 @@ from headrace.sim.predict.model import StageModel
 from headrace.sim.process import SimProcess
 from headrace.sim.session import TICK_NS, SimSession
 
-BEATS = 2000  # that a worker sends in a long run: more would tell nothing new
+BEATS = 100  # that a worker sends in a long run: more would tell little
 PIECE = b"\xa5Piece"  # how such a message begins, behind its length
 
 
