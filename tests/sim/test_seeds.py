@@ -57,13 +57,7 @@ def test_any_seed_gives_the_result_of_one_process(first: int, text: Path, expect
         assert counts == expected, f"repeat it with {url}"
 
 
-NOT_BUILT = {"churn", "reboot", "memory", "clock", "full", "sluggish", "unreadable"}
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(k, marks=pytest.mark.xfail(strict=True, reason="not built")) if k in NOT_BUILT else k for k in KINDS],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_fault_by_itself(kind: str, text: Path, expected: dict[str, int]) -> None:
     hits = 0
     for seed in range(40):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Protocol
 
 from headrace.errors import DiskFull
 from headrace.ports import Bytes, ReadFile, WriteFile
@@ -17,14 +16,6 @@ BYTE_NS = 1  # a gigabyte a second
 BUFFER = 1 << 16  # bytes that a process gathers before it writes
 
 
-class Owner(Mortal, Protocol):
-    """A process, as its files see it."""
-
-    def press(self) -> None:
-        """Raise MemoryError in the running body, if there is to be no more memory."""
-        ...
-
-
 class SimFiles:
     """What one process sees; a dead process sees nothing.
 
@@ -34,7 +25,7 @@ class SimFiles:
 
     """
 
-    def __init__(self, disk: SimDisk, process: Owner | None = None, host: str = HOME) -> None:
+    def __init__(self, disk: SimDisk, process: Mortal | None = None, host: str = HOME) -> None:
         self.disk, self.process, self._host = disk, process, host
 
     # What an operation takes, and how it may fail.
@@ -75,6 +66,10 @@ class SimFiles:
     def _is_home(self, path: str) -> bool:
         return self.disk.is_ours(path) and self.disk.host_of(path) == HOME
 
+    def _can_see(self, path: str) -> bool:
+        """Whether a file is on this host's disk, or the program's; others are reached through their hosts' workers."""
+        return self.process is None or self.disk.host_of(path) in (self._host, HOME)
+
     # The port.
 
     def open(self, path: str) -> ReadFile:
@@ -83,7 +78,7 @@ class SimFiles:
         self.need_luck(path)
         if not self.disk.is_ours(path):
             return OutsideRead(self, path, self.disk.real.open(path))
-        if path not in self.disk.files:
+        if path not in self.disk.files or not self._can_see(path):
             raise _missing(path)
         return SimReadFile(self, path, self.disk.files[path])
 
