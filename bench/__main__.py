@@ -12,7 +12,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from bench import keyed, kills, large, memory, pagerank, skew, startup, tasks, wordcount
+from bench import keyed, kills, large, memory, pagerank, predict, simulation, skew, startup, tasks, wordcount
 from bench.data import Library
 from bench.timing import Report, wait_for_quiet
 
@@ -25,7 +25,9 @@ PARTS: dict[str, Callable[[Library, Report, int], None]] = {
     "pagerank": pagerank.measure,
     "kills": kills.measure,
     "memory": memory.measure,
+    "simulation": simulation.measure,
     "large": large.measure,
+    "predict": predict.measure,
 }
 
 

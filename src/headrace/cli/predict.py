@@ -79,7 +79,7 @@ def predict(options: argparse.Namespace) -> int:
         found[workers] = predictor.predict(cluster, workers)
     _say_progress("")
     rows = [row_of(found[workers], found[1], cluster) for workers in numbers]
-    least = longest_path(profile, predictor.models) / SECOND
+    least = longest_path(profile, predictor.models, cluster.startup_ns, cluster.speed) / SECOND
     if options.json:
         about = {"run": profile.begun.run, "measured": about_run(profile), "cluster": about_cluster(cluster)}
         print(json.dumps({**about, "at least": least, "scale": predictor.scale, "rows": rows}, indent=1))
@@ -236,8 +236,8 @@ def tell(profile: Profile, cluster: Cluster, rows: list[Row], least: float) -> s
     if len(rows) > 1:
         lines += [plot(_points(rows)), ""]
     lines.append(
-        f"With any number of workers it takes {least:.3f} s or more: the program's own time between jobs, and in each job "
-        "the longest chain of tasks that wait for each other."
+        f"With any number of workers it takes {least:.3f} s or more: the start of the workers, the program's own time "
+        "between jobs, and in each job the longest chain of tasks that wait for each other."
     )
     lines += [f"{row['workers']:,} workers: {row['why']}" for row in rows if row["why"]]
     return "\n".join(lines)

@@ -21,6 +21,7 @@ from headrace.ids import JobId, StageId
 from headrace.plan.stages import StageSpec
 
 FORMAT = 1
+LOOP_NS, LOOP_TASKS = 50_000, 1000  # of the program's loop for a task, where fewer tasks than that were measured
 PHASES = ("fetch", "compute", "write", "commit")
 Column = int | list[int]
 
@@ -271,9 +272,9 @@ class Profile(Struct):
 
     @property
     def loop_ns(self) -> int:
-        """Processor time of the program's loop while jobs ran, for each task; 0 where it is not known."""
+        """Processor time of the program's loop for each task; of few, what it does besides would prevail."""
         used = [moment.loop_ns for moment in self.moments if not isinstance(moment, Replanned)]
-        return (used[-1] - used[0]) // max(1, self.tasks) if used else 0
+        return (used[-1] - used[0]) // self.tasks if used and self.tasks >= LOOP_TASKS else LOOP_NS
 
 
 def shuffles_of(spec: StageSpec) -> tuple[StageId, ...]:

@@ -170,23 +170,25 @@ def scale_for(models: dict[StageId, StageModel], room: int = BYTES) -> int:
     return max(1, -(-total // room))
 
 
-def longest_path(profile: Profile, models: dict[StageId, StageModel]) -> int:
+def longest_path(profile: Profile, models: dict[StageId, StageModel], startup_ns: int = 0, speed: float = 1.0) -> int:
     """Return how long it takes at least, whatever the number of workers, in nanoseconds.
 
-    The program's own time, and of each job the longest chain of stages, each as long as its longest task.
+    The program's own time, or the start of the workers where that is longer than its time before the first job; and of each
+    job the longest chain of stages, each as long as its longest task.
     """
 
     def longest(spec: StageSpec) -> int:
         parts = (models[spec.id].part(p) for p in range(spec.partitions))
         return max((part.compute_ns + part.end_ns for part in parts), default=0)
 
-    total = sum(gaps_of(profile))
+    first, *gaps = gaps_of(profile) or [0]
+    total = max(first, startup_ns) + sum(gaps)
     for job in profile.jobs.values():
         ends: dict[StageId, int] = {}
         for number in job.stages if job.state == "done" else ():
             begin = max((ends.get(read, 0) for read in profile.stages[number].reads), default=0)
             ends[number] = begin + longest(models[number].spec)
-        total += max(ends.values(), default=0)
+        total += int(max(ends.values(), default=0) / speed)
     return total
 
 
