@@ -90,7 +90,7 @@ def test_a_run_goes_to_the_simulated_cluster_and_says_what_it_did(pool: Pool, fo
     assert (done.status, done.error, done.err, done.written, done.removed) == (0, "", "", {}, ())
     (world,) = done.worlds
     assert world.events > 20
-    assert any("job done" in line for line in world.story)
+    assert any("was done" in line for line in world.story)
     assert everything(folder) == before
 
 

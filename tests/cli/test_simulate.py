@@ -89,7 +89,7 @@ def test_a_planted_bug_is_found_told_and_kept(buggy: tuple[Path, Program]) -> No
     assert found.out.endswith("BROKEN\n")
 
 
-def test_what_was_found_is_seen_again_and_tried_first_until_it_is_mended(buggy: tuple[Path, Program]) -> None:
+def test_what_was_found_is_seen_again_and_tried_first(buggy: tuple[Path, Program]) -> None:
     folder, found = buggy
     path = str(kept(folder).relative_to(folder))
     again = simulate(folder, "job.py", "--plan", path, "--no-shrink", status=1).out
@@ -98,14 +98,6 @@ def test_what_was_found_is_seen_again_and_tried_first_until_it_is_mended(buggy: 
     known = simulate(folder, "job.py", "--seeds", "50", *FEW, "--", "a", "--b", status=1)
     assert "it still breaks as it did before" in known.out
     assert "1 kept plan tried, 1 still breaks the program\n0 seeds" in known.out
-    mended = BUGGY.replace("map(level).cache()", "map(level)").replace("        broken.add(number % 50 == 0)\n", "")
-    write(folder, "job.py", mended)
-    try:
-        good = simulate(folder, "job.py", "--regressions", "--", "a", "--b")
-        assert "1 kept plan tried, 0 still break the program" in good.out
-        assert good.out.endswith("no promise was broken\n")
-    finally:
-        write(folder, "job.py", BUGGY)
 
 
 def test_a_good_program_is_left_in_peace_and_so_is_its_folder(lair: Path) -> None:
@@ -122,25 +114,9 @@ def test_a_good_program_is_left_in_peace_and_so_is_its_folder(lair: Path) -> Non
     assert {path.name: path.read_bytes() for path in lair.iterdir()} == before
 
 
-def test_a_program_that_depends_on_hash_order_is_told(lair: Path) -> None:
-    write(
-        lair,
-        "job.py",
-        """
-        import headrace
-        with headrace.connect() as ctx:
-            print(ctx.range(3).map(lambda x: list({"wheel", "water", "weir", "mill"})).collect())
-        """,
-    )
-    program = simulate(lair, "job.py", "--seeds", "3", status=1)
-    assert "it does not do the same twice, with no failure at all:\nline 1 of what it prints" in program.err
-    assert "verify_determinism" in program.err
-
-
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("import headrace\nheadrace.connect().range(3).map(lambda x: 1 // 0).collect()\n", "ZeroDivisionError"),
         ("print('nothing to do')\n", "it never connected"),
         ("import headrace, time\nheadrace.connect()\ntime.sleep(100)\n", "it did not end within 0.7 s"),
     ],

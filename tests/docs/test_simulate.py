@@ -74,7 +74,7 @@ def test_the_kinds_of_faults_and_the_options_are_all_there() -> None:
         (row,) = re.findall(rf"^\| `{group}` \| (.*) \|$", PAGE, re.M)
         assert set(re.findall(r"`(\w+)`", row)) == {kind.name for kind in CATALOGUE if kind.group == group}
     (choices,) = (action.choices for action in parser()._actions if action.choices)
-    known = {name for name in choices["simulate"]._option_string_actions if name.startswith("--")} - {"--help"}  # type: ignore[index,call-overload]
+    known = {name for name in choices["simulate"]._option_string_actions if name.startswith("--")} - {"--help"}  # type: ignore[index]
     shown = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+(?![\w-])", PAGE)) - {"--url", "--headrace-seeds"}
     assert shown == known
     for page in ("README.md", "docs/ARCHITECTURE.md"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +27,12 @@ def count(ctx: Context) -> list[tuple[int, int]]:
 def careless(ctx: Context) -> int:
     """A job that counts in a function that runs again where a worker is lost."""
     watched = ctx.accumulator(0)
-    kept = ctx.range(300, num_slices=12).map(lambda x: watched.add(1) or x).cache()
+
+    def watch(x: int) -> int:
+        watched.add(1)
+        return x
+
+    kept = ctx.range(300, num_slices=12).map(watch).cache()
     kept.sum()
     kept.sum()
     return watched.value
@@ -162,7 +167,9 @@ def test_records_with_markers_are_those_without(records: list[Any], slices: int)
 @pytest.mark.parametrize("url", ["sim://?workers=2&seed=3", "local://?workers=2"])
 def test_a_worker_dies_at_a_marker(url: str) -> None:
     with headrace.connect(url, progress=False) as ctx:
-        pairs = ctx.parallelize([(1, "a"), (2, "b"), CRASH, (1, "c")], 2)
+        pairs: headrace.Dataset[tuple[int, str]] = ctx.parallelize(
+            [(1, "a"), (2, "b"), cast("Any", CRASH), (1, "c")], 2
+        )
         assert sorted(pairs.group_by_key().map_values(list).collect()) == [(1, ["a", "c"]), (2, ["b"])]
         assert ctx.parallelize([1, CRASH, 2], 1).take(1) == [1], "what is not reached kills nobody"
         run = ctx.run
