@@ -36,8 +36,11 @@ def parallelize(engine: Engine, records: Iterable[Any], number: int | None) -> O
         folder = None
         if pickled.markers != before:
             engine.session.forget(None, _stored(inline, names))
+            if engine.config.scheme == "inline":
+                raise UsageError("CRASH ends a worker process, and inline:// has none. Use local:// or sim://.")
+            plain, places = without(held)
             folder = tempfile.mkdtemp(prefix="headrace-crash-")
-            inline, names = _deal(engine, f"{block}x", _with_markers(engine, held, slices, folder))
+            inline, names = _deal(engine, f"{block}x", _with_markers(plain, places, slices, folder))
     made = engine.operator("parallelize", ReadSlices(inline, names), partitions=slices)
     stored = _stored(inline, names)
     if held_too:
@@ -58,11 +61,8 @@ def _frames(some: Sequence[Any]) -> Iterator[bytes]:
         yield list_frame(batch) if isinstance(batch, list) else frame(batch, len(batch))
 
 
-def _with_markers(engine: Engine, records: Sequence[Any], slices: int, folder: str) -> list[Iterator[bytes]]:
+def _with_markers(held: list[Any], places: list[int], slices: int, folder: str) -> list[Iterator[bytes]]:
     """Make the slices of records among which a test has put markers: they are as without them."""
-    if engine.config.scheme == "inline":
-        raise UsageError("CRASH ends a worker process, and inline:// has none. Use local:// or sim://.")
-    held, places = without(records)
 
     def frames(start: int, stop: int) -> Iterator[bytes]:
         for first, end, marker in pieces(start, stop, stop == len(held), places):
