@@ -12,7 +12,7 @@ import platform
 import sys
 from collections.abc import Callable
 
-from bench import keyed, kills, large, memory, pagerank, predict, simulation, skew, startup, tasks, wordcount
+from bench import keyed, kills, large, memory, pagerank, predict, simulation, skew, startup, tasks, verify, wordcount
 from bench.data import Library
 from bench.timing import Report, wait_for_quiet
 
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[Library, Report, int], None]] = {
     "skew": skew.measure,
     "pagerank": pagerank.measure,
     "kills": kills.measure,
+    "verify": verify.measure,
     "memory": memory.measure,
     "simulation": simulation.measure,
     "large": large.measure,

@@ -89,12 +89,11 @@ class Verifying:
             lines += [
                 f"  once    {found.one or 'nothing'}",
                 f"  again   {found.other or 'nothing'}",
-                f"  behind {found.number:,} records of its own that were alike",
             ]
+            if found.number:
+                lines.append(f"  behind {found.number:,} records of its own that were alike")
         lines.append(ADVICE[found.cause])
-        lines.append(
-            f"job {drawn.job} ({name}): task {drawn.task}, attempt {drawn.attempt} on {drawn.worker}, was verified."
-        )
+        lines.append(f"job {drawn.job} ({name}): task {drawn.task}, attempt {drawn.attempt} on {drawn.worker}.")
         error = NotDeterministic("\n".join(lines), job=int(drawn.job))
         error.operator, error.site, error.cause, error.task = place.name, str(site), found.cause, str(drawn.task)
         error.example = (found.one, found.other)
