@@ -37,13 +37,13 @@ class SimClock:
         self._since_ns = world.time_ns  # of the world, when the rate was set
         self._told_ns = self._offset_ns
 
-    def _reading(self) -> int:
-        passed = self._world.time_ns - self._since_ns
-        return self._offset_ns + self._since_ns + self._gained_ns + passed * self._rate_ppm // TRUE_PPM
-
     def now_ns(self) -> int:
         """Return the time, as this process sees it."""
-        self._told_ns = max(self._told_ns, self._reading())
+        reading = self._offset_ns + self._gained_ns + self._world.time_ns
+        if self._rate_ppm != TRUE_PPM:
+            reading += (self._world.time_ns - self._since_ns) * (self._rate_ppm - TRUE_PPM) // TRUE_PPM
+        if reading > self._told_ns:
+            self._told_ns = reading
         return self._told_ns
 
     @property

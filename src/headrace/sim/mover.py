@@ -125,14 +125,16 @@ class Mover:
 
     def _move(self) -> None:
         world, waits, asked = self._world, self._waits, self._asked
+        step = world.step
         while waits:
-            over = [wait for wait in waits if wait.flag.is_set() or _is_due(wait, world)]
-            if over:
-                self._finish(over)
-                continue
-            world.step()
-            if asked:
-                self._do_what_is_asked()
+            for wait in waits:
+                if wait.flag.is_set() or (wait.until_ns is not None and world.time_ns >= wait.until_ns):
+                    self._finish([wait])
+                    break
+            else:
+                step()
+                if asked:
+                    self._do_what_is_asked()
 
     def _do_what_is_asked(self) -> None:
         while self._asked:
@@ -164,7 +166,3 @@ class Mover:
             self._waits.remove(wait)
             wait.error = error
             wait.over.release()
-
-
-def _is_due(wait: _Wait, world: World) -> bool:
-    return wait.until_ns is not None and world.time_ns >= wait.until_ns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from headrace.config import Config
 from headrace.ids import AttemptId, HostId, WorkerId
@@ -95,7 +96,7 @@ class SimProcess:
 
     def happen(self, label: str, delay_ns: int, action: Callable[[], None]) -> None:
         """Have something happen in this process, if it lives then; later, if it is paused then."""
-        self.world.later(delay_ns, f"{self.id} {label}", lambda: self.now(action))
+        self.world.later(delay_ns, f"{self.id} {label}", partial(self.now, action))
 
     def now(self, action: Callable[[], None]) -> None:
         """Have something happen in this process: at once, or when it goes on, or never, if it has ended."""
@@ -117,7 +118,7 @@ class SimProcess:
 
     def resume(self, body: Body, delay_ns: int) -> None:
         """Give a body its next turn."""
-        self.happen("runs", delay_ns, lambda: self._turn(body))
+        self.happen("runs", delay_ns, partial(self._turn, body))
 
     def _turn(self, body: Body) -> None:
         if self.body is body and not body.ended:

@@ -18,6 +18,9 @@ from headrace.errors import InternalError
 REST = "the simulated world has come to rest while somebody waits"
 
 
+FOLDED = 1024  # events that are folded into the hash at once
+
+
 class World:
     """A clock that jumps from one event to the next."""
 
@@ -30,6 +33,7 @@ class World:
         self._named = 0
         self._streams: dict[str, random.Random] = {}
         self._trace = hashlib.blake2b(digest_size=8)
+        self._told: list[str] = []  # what is not in it yet
 
     def now_ns(self) -> int:
         """Return the time: the world is its own clock."""
@@ -45,7 +49,9 @@ class World:
     def later(self, delay_ns: int, label: str, happen: Callable[[], None]) -> None:
         """Have something happen.  Of what is due at the same time, the first asked for comes first."""
         self._named += 1
-        heapq.heappush(self._heap, (self.time_ns + max(0, delay_ns), self._named, label, happen))
+        heapq.heappush(
+            self._heap, (self.time_ns + delay_ns if delay_ns > 0 else self.time_ns, self._named, label, happen)
+        )
 
     def step(self) -> None:
         """Let the next thing happen."""
@@ -53,10 +59,18 @@ class World:
             raise self.at_rest()
         self.time_ns, _, label, happen = heapq.heappop(self._heap)
         self.events += 1
-        self._trace.update(f"{self.time_ns} {label}\n".encode())
+        self._told.append(f"{self.time_ns} {label}\n")
+        if len(self._told) == FOLDED:
+            self._fold()
         happen()
+
+    def _fold(self) -> None:
+        """Fold what was told into the hash: many events at once, which is faster."""
+        self._trace.update("".join(self._told).encode())
+        self._told.clear()
 
     @property
     def trace(self) -> str:
         """The hash of all that has happened so far."""
+        self._fold()
         return self._trace.hexdigest()
