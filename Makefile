@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 SEEDS ?= 100
 MINUTES ?= 5
 
-.PHONY: demo test lint types unit coverage chaos bench wheel clean
+.PHONY: demo test lint types unit coverage chaos mutants bench wheel clean
 
 demo: $(INSTALLED)
 	$(BIN)/headrace demo
@@ -32,6 +32,10 @@ wheel: $(INSTALLED)
 # As many seeds of disaster as there are minutes for: simulated ones, and real processes that are really killed.
 chaos: $(INSTALLED)
 	$(BIN)/python -m tests.chaos --seeds $(SEEDS) --minutes $(MINUTES)
+
+# Bugs that are planted in the engine, each of which simulated runs must find within a stated number of seeds.
+mutants: $(INSTALLED)
+	$(BIN)/python -m tests.mutants
 
 bench: $(INSTALLED)
 	$(BIN)/pip install --quiet -e '.[bench]'

@@ -28,6 +28,7 @@ class Once(Checker):
         self._added: dict[tuple[JobId, TaskId], AttemptId] = {}
         self._adds: set[AttemptId] = set()  # attempts that brought contributions to accumulators
         self._placed: dict[str, str] = {}  # parts of outputs, and where they came from
+        self._marked: dict[str, JobId] = {}  # folders said to be whole, and whose parts they had then
         self.events = {words.OutputCommitted: self._committed}
         self.effects = {
             words.Settle: self._settled,
@@ -129,9 +130,11 @@ class Once(Checker):
         if name != "_SUCCESS":
             return
         placed = [key.partition(" ") for key in self._placed if key.partition(" ")[2].rpartition("/")[0] == folder]
-        if not placed:
-            return
-        job = self.ledger.jobs.get(JobId(max(int(job) for job, _, _ in placed)))
+        newest = JobId(max((int(job) for job, _, _ in placed), default=0))
+        if self._marked.get(folder, JobId(0)) == newest:
+            self.broken(f"{folder} is said to be whole, and nothing was put into place before")
+        self._marked[folder] = newest
+        job = self.ledger.jobs.get(newest)
         found = sum(int(number) == (job.id if job else 0) for number, _, _ in placed)
         if job is not None and found < len(job.wanted):
             self.broken(f"{folder} is said to be whole, and has {found} of {len(job.wanted)} parts")

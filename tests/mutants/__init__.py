@@ -1,0 +1,1 @@
+"""Planted bugs: each breaks a promise somewhere in the engine, and a simulated run must find it."""
