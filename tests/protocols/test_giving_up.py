@@ -32,8 +32,8 @@ SHUFFLE = StageId(1)
 
 OVERDUE = {"stopped when its time was up", "was killed when its time was up", "failed when its time was up"}
 FAILURES = {"raised", "exited", "died of its own signal"} | OVERDUE
-LOSSES = {"was killed", "starved"}
-NEITHER = {"was given back", "was killed idle", "failed when cancelled", "took half of its time"}
+LOSSES = {"was killed", "starved"}  # what starves for the first time has found something out, which is no loss
+NEITHER = {"was given back", "was killed idle", "failed when cancelled", "took half of its time", "had to wait"}
 LIMIT_NS = 3 * SECOND
 End = tuple[str, int]  # how an attempt ended, and how far it had got: thousandths
 ENDS = st.tuples(
@@ -45,13 +45,14 @@ ENDS = st.tuples(
 def fate(ends: Iterable[End], config: ScheduleConfig) -> tuple[str, int] | None:
     """What becomes of the job, and after how many attempts."""
     failures = losses = furthest = 0
-    troubled = False  # losses are forgiven only where something went wrong before
+    troubled = starved = False  # losses are forgiven only where something went wrong before
     for number, (how, progress) in enumerate(ends, start=1):
         if troubled and progress > furthest:
             furthest, losses = progress, 0
         failures += how in FAILURES
-        losses += how in LOSSES
+        losses += how in LOSSES and (how != "starved" or starved)
         troubled |= how in FAILURES | LOSSES
+        starved |= how == "starved"
         if failures == config.max_failures:
             return "timed out" if how in OVERDUE else "failed", number
         if losses == config.max_losses:
@@ -126,6 +127,8 @@ class Task:
                 assert self.failed or not self.offered, "offered without its input"
                 if not self.failed:
                     self.bring_the_input()
+            case "had to wait":  # for what others had found lost, and what is computed again
+                self.tell(words.AttemptStarved(attempt, worker, SHUFFLE, ((0, AttemptId(0)),), how, 0))
             case "took half of its time":
                 self.run(attempt, LIMIT_NS // 2)
                 assert attempt not in self.cancelled
@@ -163,6 +166,8 @@ def check(ends: list[End], config: ScheduleConfig, make: type[Schedule] = Schedu
             assert task.failed is not None, f"{expected[0]} after {number} attempts, and the job goes on"
             assert task.failed.kind == expected[0]
             counted = [how for how, _ in ends[:number] if how in FAILURES | LOSSES]
+            if "starved" in counted:
+                counted.remove("starved")
             for line, how in zip(task.failed.history, counted, strict=True):
                 told = line.partition(": ")[2]
                 overdue = re.fullmatch(r"ran for 3\.0 s on w\d+, and 3 s is its time: it slept", told)

@@ -364,11 +364,16 @@ class Schedule(Oversight):
         effects: list[Effect] = [Settle(event.attempt, event.worker, kept=False)]
         if attempt is not None:
             effects.append(Note("starved", attempt.task, event.attempt, event.how))
-        effects += self._follow(self._outputs_lost(event))
+        change = self._outputs_lost(event)
+        effects += self._follow(change)
         if attempt is not None:
             effects += self._follow(self.lineage.not_found(attempt.task, event.stage))
-        if attempt is not None and attempt.cancelled_ns is None:
-            effects += self._count_loss(attempt.task, event.attempt, event.how, event.now_ns)
+        waits = not any(writer for _, writer in event.lost)  # for what others found lost, and is computed again
+        if attempt is not None and attempt.cancelled_ns is None and not waits:
+            if self.troubles.found_out(self._blamed(attempt.task), [task for task, _ in change.lost]):
+                effects.append(Note("attempt lost", attempt.task, event.attempt, event.how))
+            else:
+                effects += self._count_loss(attempt.task, event.attempt, event.how, event.now_ns)
         return effects + self._ended(event.attempt, event.now_ns)
 
     def _outputs_lost(self, event: AttemptStarved) -> Change:

@@ -25,6 +25,7 @@ class Trouble(Struct):
         last: the last attempt that failed by its own fault.
         history: one line for each attempt that counted, oldest first.
         hosts: where it failed, or what it wrote could not be read.
+        missed: whose outputs it has found to be lost.
 
     """
 
@@ -34,6 +35,7 @@ class Trouble(Struct):
     last: AttemptId | None = None
     history: list[str] = field(default_factory=list)
     hosts: set[HostId] = field(default_factory=set)
+    missed: set[TaskId] = field(default_factory=set)
 
 
 class Troubles:
@@ -63,6 +65,19 @@ class Troubles:
         if trouble.losses < self._config.max_losses:
             return None
         return f"{_name(task)} was lost {trouble.losses} times without getting further"
+
+    def found_out(self, task: TaskId, lost: list[TaskId]) -> bool:
+        """A task lacked its input; whether it has found outputs to be lost of which it had not missed any before.
+
+        Then the next attempt gets further: a host that lost its power may have left many outputs broken, and each attempt
+        comes upon one.  An output that is lost again and again is no news.
+        """
+        if not lost:
+            return False
+        missed = self._of.setdefault(task, Trouble()).missed
+        news = not missed.issuperset(lost)
+        missed.update(lost)
+        return news
 
     def unreadable(self, task: TaskId, host: HostId) -> None:
         """What the task wrote on a host could not be read there."""
