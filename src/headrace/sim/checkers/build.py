@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from headrace.sim.session import SimSession
 
 WORD_NS = 50 * MS  # until what the program has let go of last has come about everywhere, if all goes well
-LOOK_NS = 500 * MS  # between two looks, at the end, at whether all has come to its end
+LOOK_NS = 200 * MS  # between two looks, at the end, at whether all has come to its end
 REST_NS = 120 * SECOND  # by when it must have, in a world that is kind
 LINES_MAX = 20  # of evidence
 
