@@ -79,6 +79,14 @@ def test_scaled_sizes_add_up(tasks: int, shares: list[float], scale: int) -> Non
     assert scale_for({found.spec.id: found}, 1000) == math.ceil(tasks * 100)
 
 
+def test_tiny_parts_are_spread_over_all_reducers() -> None:
+    """Four bytes for sixteen reducers from each task: no reducer goes without."""
+    found = models_of(shuffled(200, 4000))[1]  # type: ignore[index]
+    found.deal([1.0] * 16)
+    columns = zip(*(found.sizes(partition, 1000) for partition in range(200)), strict=True)
+    assert all(abs(sum(column) - 50) <= 4 for column in columns)
+
+
 def test_failures_make_it_longer_and_not_wrong() -> None:
     found = profile((0, 1, [stage(1, [500.0] * 24)]))
     sound = predict(found, 4)
