@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import operator
 import os
+import random
+import time
 from collections.abc import Callable
 
 import headrace
 from bench.data import ROOT, Library
 from bench.pagerank import ranks
 from bench.timing import Report
-from headrace.plan.profile import Profile
+from headrace.ids import JobId, StageId
+from headrace.plan.profile import FORMAT, Begun, Ended, JobProfile, Profile, StageProfile, Submitted
+from headrace.plan.stages import Reads, Segment, StageSpec
 from headrace.runtime.files import SystemFiles
 from headrace.sim.predict.cluster import Cluster
 from headrace.sim.predict.predict import Predictor
@@ -46,6 +50,26 @@ def measure(library: Library, report: Report, rounds: int) -> None:
                     reach=REACH,
                     at_most=True,
                 )
+
+    many(report)
+
+
+def many(report: Report) -> None:
+    """Predict a large job: what that takes itself."""
+    spec = StageSpec(StageId(1), "count", TASKS, False, (Segment(0, TASKS, Reads()),))
+    stage = StageProfile.empty(spec)
+    drawn = random.Random(1)
+    stage.ran_ns = [int(drawn.lognormvariate(8, 0.4) * 1e6) for _ in range(TASKS)]  # three seconds each, more or less
+    profile = Profile(Begun(FORMAT, "made", "", 0, 2, 1, 2, "local", 1 << 30))
+    job, wanted = JobId(1), tuple(range(TASKS))
+    profile.stages[spec.id] = stage
+    profile.moments = [Submitted(job, "count", 0, (spec,), wanted), Ended(job, "done", 1)]
+    profile.jobs[job] = JobProfile(job, "count", 0, wanted, (spec.id,), 1, "done")
+    began = time.process_time()
+    found = Predictor(profile, SystemFiles()).predict(Cluster(slots=2, loop_ns=50_000), WORKERS)
+    took = time.process_time() - began
+    what = f"  {TASKS:,} tasks on {WORKERS:,} workers, {found.events:,} events"
+    report.row(what, took, f"s of processor time; {found.events / took:,.0f} events/s", reach=120, at_most=True)
 
 
 def record(program: Callable[[headrace.Context], object], workers: int) -> Profile:
