@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,13 @@ def test_two_servers_have_different_hash_seeds_and_take_the_same_course(pool: Po
     assert once.server != again.server
     assert once.outcome.trace == again.outcome.trace
     assert once.outcome.digest != again.outcome.digest, "hash() differs"
+
+
+def test_the_names_of_folders_change_no_course(pool: Pool, folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "another folder, with a longer name"
+    shutil.copytree(folder, other)
+    with Pool(Job(script=str(other / "job.py"), arguments=("--a", "b"), folder=str(other)), 1) as elsewhere:
+        assert one(elsewhere, 0).trace == one(pool, 0).trace
 
 
 def test_a_plan_is_what_goes_wrong(pool: Pool) -> None:

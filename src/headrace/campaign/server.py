@@ -31,6 +31,7 @@ from headrace.sim.faults import FaultPlan
 
 OUT_BYTES = 1 << 20
 ERR_BYTES = 16 << 10
+PATH_LENGTH = 140  # of every copy of a folder, as far as its own name and that of the temporary folder are no longer
 POLL_S = 0.005  # where there is no descriptor of a process to wait for
 
 
@@ -48,7 +49,9 @@ class Server:
         self._setting, self._requests, self._answers = setting, requests, answers
         self._child = 0
         name = os.path.basename(setting.job.folder) or "root"
-        self.mirror = Mirror(setting.job.folder, os.path.join(setting.folder, name))
+        # Code is sent with the path of its file, and what is sent takes time by its length: no folder's name may matter.
+        padding = "_" * max(1, PATH_LENGTH - len(setting.folder) - len(name) - 2)
+        self.mirror = Mirror(setting.job.folder, os.path.join(setting.folder, padding, name))
         self._place = Place(self.mirror.path, os.path.join(setting.folder, ".run"))
 
     def serve(self) -> None:
