@@ -57,6 +57,9 @@ def save(
     try:
         handle = engine.start(source, FileSink(aside, format, compression), name)
         engine.finish(handle)
+        for path in made:  # its own name is to survive a loss of power, too
+            with contextlib.suppress(PermissionError):  # to look into the folder above
+                engine.session.files.sync_dir(os.path.dirname(path))
         with _locked(folder):
             commit(engine.session.files, folder, aside, handle, names, mine=bool(made))
     finally:

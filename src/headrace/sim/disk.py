@@ -97,7 +97,7 @@ class SimDisk:
 
     def unsynced(self, folder: str) -> list[str]:
         """List what of the program's own files in a folder would not survive a loss of power, in words."""
-        return self.outside.below(folder)
+        return self.outside.below(folder, self.real.exists)
 
     # Names.
 

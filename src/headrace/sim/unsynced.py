@@ -5,6 +5,8 @@ Nothing is undone to these files, which are real; whoever checks a run asks afte
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class Unsynced:
     """Files whose content is not synced, and names that are not.
@@ -58,8 +60,14 @@ class Unsynced:
         self._content -= gone
         self._names -= gone
 
-    def below(self, folder: str) -> list[str]:
-        """List what is not synced in a folder, in words."""
+    def below(self, folder: str, is_there: Callable[[str], bool] = lambda path: True) -> list[str]:
+        """List what is not synced in a folder, in words.
+
+        Args:
+            is_there: whether somebody else has not removed it meanwhile.
+
+        """
         within = f"{folder.rstrip('/')}/"
-        found = [f"{path}: its content" for path in self._content if path.startswith(within)]
-        return sorted(found + [f"{path}: its name" for path in self._names if path.startswith(within)])
+        found = [(path, "content") for path in self._content if path.startswith(within)]
+        found += [(path, "name") for path in self._names if path.startswith(within)]
+        return [f"{path}: its {what}" for path, what in sorted(found) if is_there(path)]
