@@ -23,7 +23,7 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.planting import plant
 
 NO_BUG = "-"
-CHILD_S = 900  # for one process; a seed that hangs is ended long before that
+CHILD_S = 300  # for one process; a seed that hangs is ended long before that
 Scenario = tuple[str, str, str]
 
 

@@ -30,7 +30,7 @@ BUGS = (
         ),
         "replicated",
         "crash",
-        first=11,
+        first=27,
     ),
     bug(
         "copy-beside-itself",
@@ -42,8 +42,7 @@ BUGS = (
             "        apart = [worker for worker in others if self.hosts[worker] in hosts]\n",
         ),
         "replicated",
-        "crash",
-        first=9,
+        "slow",
     ),
     bug(
         "part-of-a-gang",

@@ -63,18 +63,6 @@ BUGS = (
         "crash",
     ),
     bug(
-        "stage-done-too-early",
-        "a shuffle is taken to be complete while its last output is lacking",
-        "no task runs before its input is there",
-        (
-            LINEAGE,
-            "        return len(self.outputs) == self.spec.partitions\n",
-            "        return len(self.outputs) >= self.spec.partitions - 1\n",
-        ),
-        "words",
-        first=2,
-    ),
-    bug(
         "lost-outputs-stay",
         "an output that a reader has not found is not made again",
         ENDS,
