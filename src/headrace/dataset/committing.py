@@ -26,7 +26,7 @@ def commit(files: Files, folder: str, aside: str, handle: JobHandle, names: list
             f"another job wrote {folder} meanwhile, and its output is there. Give each job a folder of its own."
         )
     for name in sorted(files.list(folder), key=lambda name: name != SUCCESS):  # the mark of wholeness goes first
-        if not os.path.isdir(f"{folder}/{name}"):
+        if name != ASIDE and not os.path.isdir(f"{folder}/{name}"):
             files.remove(f"{folder}/{name}")
     try:
         for part, where in parts.items():
