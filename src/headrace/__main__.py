@@ -1,4 +1,4 @@
-"""``python -m headrace``: the command line; ``python -m headrace worker N``: a worker process, or one that runs tasks again."""
+"""``python -m headrace``: the command line; ``python -m headrace worker N``: a worker, or who runs tasks again."""
 
 import sys
 

@@ -28,7 +28,7 @@ def profile(*jobs: tuple[float, float, list[StageProfile]], hosts: int = 1) -> P
     """A run of jobs: when each began and ended, in milliseconds, and what was new with it."""
     begun = Begun(FORMAT, "made", "0", 0, 2, hosts, 1, "local", 1 << 30)
     found = Profile(begun, closed=True)
-    moments: list[Submitted | Ended] = []
+    moments: list[Submitted[StageSpec] | Ended] = []
     for number, (at, end, stages) in enumerate(jobs, start=1):
         job, specs = JobId(number), tuple(one.spec for one in stages)
         wanted = tuple(range(specs[-1].partitions))

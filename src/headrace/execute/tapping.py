@@ -157,7 +157,12 @@ class _TappedParts:
 
 
 class TappedBody(TaskBody):
-    """One attempt at one task, watched."""
+    """One attempt at one task, watched.
+
+    Args:
+        inside: show what each operator makes, too; otherwise only what comes out of the task, which costs much less.
+
+    """
 
     def __init__(
         self,
@@ -170,10 +175,11 @@ class TappedBody(TaskBody):
         folder: str = "",
         *,
         tap: Tap,
+        inside: bool = True,
     ) -> None:
         self._tapped = TappedPort(port, program, tap)
         super().__init__(program, task, attempt, cast("TaskPort", self._tapped), number, properties, folder)
-        self._tap = tap
+        self._tap, self._inside = tap, inside
         self._places = {node.operator: place for place, node in enumerate(program.nodes)}
         self._latest: WeakKeyDictionary[Flow, list[Any]] = WeakKeyDictionary()  # what its last operator has made last
 
@@ -184,11 +190,16 @@ class TappedBody(TaskBody):
         return finished
 
     def _new(self, chunks: Iterator[list[Any]], origin: Node) -> Flow:
+        if not self._inside:
+            return super()._new(chunks, origin)
         return super()._new(cast("Iterator[list[Any]]", self._shown(chunks, origin)), origin)
 
     def _paired_slice(self, body: ReadSlices, partition: int) -> Iterator[Batch]:
+        batches = super()._paired_slice(body, partition)
+        if not self._inside:
+            return batches
         origin = next(node for node in self._program.nodes if node.body is body)
-        return self._shown(super()._paired_slice(body, partition), origin)
+        return self._shown(batches, origin)
 
     def _shown(self, chunks: Iterable[Any], origin: Node) -> Iterator[Any]:
         """Show the records of chunks; the chunks stay as they are, for others go by their sizes."""
@@ -204,7 +215,7 @@ class TappedBody(TaskBody):
 
     def _stack(self, flow: Flow, node: Node, partition: int) -> Flow:
         made = super()._stack(flow, node, partition)
-        if isinstance(node.body, PerRecord):
+        if self._inside and isinstance(node.body, PerRecord):
             place, tap = self._places[node.operator], self._tap
             before, latest = self._latest.get(made), [NOTHING]
             self._latest[made] = latest

@@ -11,19 +11,21 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate, chain
 from operator import sub
 from statistics import median
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 from msgspec import Struct, field
 
 from headrace.errors import InputError
 from headrace.ids import JobId, StageId
+from headrace.plan.flat import FlatSpec, flatten, unflatten, walk
 from headrace.plan.stages import StageSpec
 
 FORMAT = 1
 LOOP_NS, LOOP_TASKS = 50_000, 1000  # of the program's loop for a task, where fewer tasks than that were measured
 PHASES = ("fetch", "compute", "write", "commit")
 Column = int | list[int]
+Spec = TypeVar("Spec", StageSpec, FlatSpec)  # of a stage, as it is used and as it is kept
 
 # The lines.
 
@@ -57,7 +59,7 @@ class Joined(Struct, frozen=True, tag="worker ready", tag_field="what"):
     at_ns: int
 
 
-class Submitted(Struct, frozen=True, tag="job begun", tag_field="what", omit_defaults=True):
+class Submitted(Struct, Generic[Spec], frozen=True, tag="job begun", tag_field="what", omit_defaults=True):
     """An action.
 
     Attributes:
@@ -70,15 +72,15 @@ class Submitted(Struct, frozen=True, tag="job begun", tag_field="what", omit_def
     job: JobId
     name: str
     at_ns: int
-    stages: tuple[StageSpec, ...]
+    stages: tuple[Spec, ...]
     wanted: tuple[int, ...] | None = None
     loop_ns: int = 0
 
 
-class Replanned(Struct, frozen=True, tag="planned anew", tag_field="what"):
+class Replanned(Struct, Generic[Spec], frozen=True, tag="planned anew", tag_field="what"):
     """Stages that depend on something else from now on: a dataset in them is kept, or not any more, or was cut off."""
 
-    stages: tuple[StageSpec, ...]
+    stages: tuple[Spec, ...]
     at_ns: int
 
 
@@ -131,15 +133,26 @@ class Closed(Struct, frozen=True, tag="run over", tag_field="what"):
     cut: bool = False
 
 
-Line = Begun | Joined | Submitted | Replanned | Tasks | Wasted | Ended | Closed
-Moment = Submitted | Replanned | Ended
+Plain = Begun | Joined | Tasks | Wasted | Ended | Closed
+Line = Plain | Submitted[StageSpec] | Replanned[StageSpec]
+Moment = Submitted[StageSpec] | Replanned[StageSpec] | Ended
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Line)
+_decoder = msgspec.json.Decoder(Plain | Submitted[FlatSpec] | Replanned[FlatSpec])
 
 
 def encode(line: Line) -> bytes:
     """Write a line, with its end."""
+    if isinstance(line, Submitted | Replanned):
+        kept = msgspec.structs.replace(cast("Any", line), stages=tuple(map(flatten, line.stages)))
+        return _encoder.encode(kept) + b"\n"
     return _encoder.encode(line) + b"\n"
+
+
+def _decode(text: bytes) -> Line:
+    line: Any = _decoder.decode(text)
+    if isinstance(line, Submitted | Replanned):
+        return cast("Line", msgspec.structs.replace(line, stages=tuple(map(unflatten, line.stages))))
+    return cast("Line", line)
 
 
 def narrow(numbers: list[int]) -> Column:
@@ -280,11 +293,8 @@ class Profile(Struct):
 def shuffles_of(spec: StageSpec) -> tuple[StageId, ...]:
     """List the shuffles that a stage reads, each once."""
     found: dict[StageId, None] = {}
-    waiting = [segment.reads for segment in reversed(spec.segments)]
-    while waiting:
-        reads = waiting.pop()
+    for reads in walk(segment.reads for segment in spec.segments):
         found.update(dict.fromkeys(reads.stages))
-        waiting.extend(reversed(reads.below))
     return tuple(found)
 
 
@@ -313,7 +323,7 @@ def _lines(lines: Iterable[bytes], name: str) -> Iterator[Line]:
         if bad is not None:
             raise InputError(f"{name} is not the profile of a run: line {number - 1} is none of its lines: {bad}.")
         try:
-            line: Line = _decoder.decode(text)
+            line = _decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             bad = error
             continue

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from headrace.config import SECOND, Config
 from headrace.errors import NoProgress
 from headrace.ids import AttemptId, TaskId, WorkerId
-from headrace.loops.waiting import Line, attempt_waits, waiting
 from headrace.protocols import schedule_words as words
 from headrace.sim.bodies import SimFlag
+from headrace.sim.waiting import Line, attempt_waits, waiting
 
 if TYPE_CHECKING:
     from headrace.sim.checkers.checkers import Checkers

@@ -24,7 +24,9 @@ HOME = HostId("home")
 CODE = "blob-"  # what blocks of the program's store that hold code are called
 SAMPLED = re.compile(r"sampled/\d+-\d+-\d+", re.ASCII)
 CAPSULE = re.compile(r"failed/\d+-\d+-\d+", re.ASCII)
-NAME = re.compile(r"(shuffle/\d+/\d+-\d+|result/\d+|(?:failed|sampled)/\d+-\d+-\d+|cache/\d+/\d+|[A-Za-z][\w.-]*)", re.ASCII)
+NAME = re.compile(
+    r"(shuffle/\d+/\d+-\d+|result/\d+|(?:failed|sampled)/\d+-\d+-\d+|cache/\d+/\d+|[A-Za-z][\w.-]*)", re.ASCII
+)
 
 
 class Layout(Struct, frozen=True):

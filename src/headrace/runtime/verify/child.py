@@ -78,7 +78,7 @@ def run_again(ask: Ask, link: Link) -> Ran | None:
     if ask.stepwise:
         return _stepwise(replay, Stepwise(link))
     digests = Digests()
-    replay.run(functools.partial(TappedBody, tap=digests))
+    replay.run(functools.partial(TappedBody, tap=digests, inside=False))
     assert replay.program is not None
     places = [Place(p.name, p.site.file, p.site.line, p.site.function) for p in places_of(replay.program)]
     return Ran(tuple(places), tuple(map(digests.of, range(len(places)))), dict(digests.speller.unknown))

@@ -1,6 +1,6 @@
 """Does a task do the same again?  Two processes with different hash seeds run it, and what they made is compared.
 
-Both give digests of what each operator made, and of what came out; the attempt itself has left a digest of what came out.
+Both give digests of what came out; the attempt itself has left one, too.
 The first task of each stage is run once before in one of the two, so that what functions keep from one task to the next
 differs between them.  Only where digests differ, two fresh processes go side by side, record by record: the first record
 that differs tells the operator, for its input was equal still.  They have one hash seed at first, then also one of them

@@ -14,6 +14,7 @@ from operator import attrgetter
 from msgspec import Struct
 
 from headrace.ids import StageId
+from headrace.plan.flat import walk
 from headrace.plan.profile import Profile, StageProfile
 from headrace.plan.stages import Reads, StageSpec
 
@@ -105,11 +106,7 @@ class StageModel:
         return any(reads.cut is not None for reads in self._tree(partition))
 
     def _tree(self, partition: int) -> Iterable[Reads]:
-        waiting = [self.spec.segments[bisect_right(self._firsts, partition) - 1].reads]
-        while waiting:
-            reads = waiting.pop()
-            yield reads
-            waiting.extend(reversed(reads.below))
+        return walk(iter((self.spec.segments[bisect_right(self._firsts, partition) - 1].reads,)))
 
     def sizes(self, partition: int, scale: int) -> list[int]:
         """Return the bytes of each part of a map task's output, of which each stands for `scale`.

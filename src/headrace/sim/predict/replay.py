@@ -68,7 +68,9 @@ def steps_of(profile: Profile) -> list[Step]:
     return steps
 
 
-def _job(moment: Submitted, after: int | None, at_end: bool, gap: int, waiting: tuple[StageSpec, ...]) -> Step:
+def _job(
+    moment: Submitted[StageSpec], after: int | None, at_end: bool, gap: int, waiting: tuple[StageSpec, ...]
+) -> Step:
     assert moment.wanted is not None, "a profile that was read says which partitions were wanted"
     return Step(after, at_end, gap, (*waiting, *moment.stages), moment.job, moment.name, moment.wanted)
 

@@ -1,6 +1,6 @@
 """Who waits for what, in words: from a job down to the last cause that can be seen.
 
-Reads the machines and changes nothing.  The program's side can be asked of any run; what a worker's side waits for, only
+Reads the machines and changes nothing.  The program's side could be asked of any run; what a worker's side waits for, only
 where its loop is in this process: in a simulated world.
 """
 
