@@ -110,7 +110,7 @@ class InternalError(HeadraceError):
         super().__init__(f"{what}. This is a bug in headrace, not in your program: please report it.{tail}")
 
 
-class PromiseBroken(HeadraceError):
+class PromiseBroken(InternalError):
     """A simulated run has broken a promise of the engine: a checker that stands apart has seen it.
 
     Attributes:
@@ -125,9 +125,10 @@ class PromiseBroken(HeadraceError):
     def __init__(self, promise: str, seed: int = 0, evidence: Sequence[str] = ()) -> None:
         self.promise, self.seed, self.evidence = promise, seed, tuple(evidence)
         seen = "".join(f"\n  {line}" for line in self.evidence)
-        super().__init__(
+        HeadraceError.__init__(
+            self,
             f"{self.heading}, with seed {seed}: {promise}.{seen}\nThis is a bug in headrace, not in your program: please "
-            "report it, with the seed and what `headrace story` tells."
+            "report it, with the seed and what `headrace story` tells.",
         )
 
 

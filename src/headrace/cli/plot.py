@@ -15,7 +15,7 @@ def plot(points: Points) -> str:
     """Draw as text: `*` what is predicted, `.` what every worker would add if none were ever idle.
 
     >>> print(plot([(1, 1.0), (2, 1.9), (4, 2.4)]).splitlines()[0].strip())
-    4 |                                                               .
+    4 |                                                             ...
     """
     right = math.log2(max(2, points[-1][0])) if points else 1.0
     left = math.log2(points[0][0]) if points else 0.0
