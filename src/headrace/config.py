@@ -57,7 +57,8 @@ class MembershipConfig(Struct, frozen=True, kw_only=True):
     suspect_ns: int = 2 * SECOND  # silent this long: suspected; copies of its task may start
     hung_ns: int = 30 * SECOND  # silent this long and no processor time used: killed and replaced
     ready_ns: int = 30 * SECOND  # a process that is not ready by then is killed
-    startups_max: int = 5  # start-ups in a row that never got ready
+    startups_max: int = 5  # start-ups in a row that never got ready, by their own doing
+    nobody_ns: int = 20 * SECOND  # so long nobody may be ready, while start-ups fail of what may pass
 
 
 class MemoryConfig(Struct, frozen=True, kw_only=True):

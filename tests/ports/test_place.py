@@ -46,7 +46,7 @@ class Program:
     def exited(self, worker: WorkerId, exit_: Exit) -> None:
         self.exits.append((worker, exit_))
 
-    def launch_failed(self, worker: WorkerId, why: str) -> None:
+    def launch_failed(self, worker: WorkerId, why: str, *, passing: bool = False) -> None:
         assert why
         self.failed.append(worker)
 

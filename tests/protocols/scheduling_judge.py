@@ -167,11 +167,14 @@ class Judge(Workers):
                 assert attempted or task in schedule.offered or task in schedule.delivering, f"{task} is forgotten"
 
     def may_rest(self, task: TaskId) -> bool:
-        """Whether it may wait: its time is not up, and nobody could be given it but hosts where it has failed."""
+        """Whether it may wait: its time is not up, and too few could be given it but on hosts where it has failed."""
         schedule, blamed = self.schedule, self.schedule._blamed(task)
         bad = schedule.troubles.hosts(blamed)
-        usable = {host for worker, host in schedule.workers.items() if worker not in schedule.suspects}
-        return schedule.resting.get(blamed, 0) > schedule.ticked_ns and usable <= bad
+        usable = [host for worker, host in schedule.workers.items() if worker not in schedule.suspects]
+        spec = schedule.lineage.stage(task.stage)
+        needed = spec.partitions if spec is not None and spec.barrier else 1
+        is_time = schedule.resting.get(blamed, 0) <= schedule.ticked_ns
+        return not is_time and sum(host not in bad for host in usable) < needed
 
 
 def justified(event: words.Event, before: dict[TaskId, MapOutput], barriers: set[StageId]) -> list[TaskId]:

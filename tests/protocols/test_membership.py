@@ -20,7 +20,9 @@ from headrace.protocols import membership as ms
 from headrace.protocols.membership import Membership
 from tests.protocols.planted import must_be_noticed
 
-CONFIG = MembershipConfig(suspect_ns=2 * SECOND, hung_ns=5 * SECOND, ready_ns=4 * SECOND, startups_max=5)
+CONFIG = MembershipConfig(
+    suspect_ns=2 * SECOND, hung_ns=5 * SECOND, ready_ns=4 * SECOND, startups_max=5, nobody_ns=20 * SECOND
+)
 BEAT = CONFIG.heartbeat_ns
 LONG = ms.RELAUNCH_MAX_NS + 2 * BEAT  # after which a host is asked again that started none
 
@@ -42,6 +44,7 @@ class Process:
     killed: str = ""  # why we ended it
     culprit: AttemptId | None = None
     victim: AttemptId | None = None
+    passing: bool = False  # it did not start, and need not be to blame
 
 
 class World(RuleBasedStateMachine):
@@ -56,6 +59,7 @@ class World(RuleBasedStateMachine):
         self.wanted = {f"h{i}": number for i, number in enumerate(wanted)}
         self.lost: set[HostId] = set()
         self.in_a_row = 0
+        self.since_ns: int | None = None  # while nobody was ready: the first start-up that failed
         self.failing: set[HostId] = set()  # hosts whose latest start-up failed
         self.failed_ns: dict[str, int] = {}  # when that was
         self.given_up = self.closing = False
@@ -98,7 +102,8 @@ class World(RuleBasedStateMachine):
             case ms.LoseHost(host=host):
                 assert host in self.lost
             case ms.GiveUp():
-                assert self.in_a_row >= CONFIG.startups_max, f"given up after {self.in_a_row}"
+                waited = self.since_ns is not None and self.now_ns - self.since_ns >= CONFIG.nobody_ns
+                assert self.in_a_row >= CONFIG.startups_max or waited, f"given up after {self.in_a_row}"
                 for process in self.processes.values():
                     assert process.killed or not process.ready, "given up though somebody is ready"
                     assert process.killed or process.host in self.failing, "given up though somebody may get ready"
@@ -131,7 +136,8 @@ class World(RuleBasedStateMachine):
             assert blamed == (process.culprit, process.victim)
         if not process.ready and process.host not in self.lost:
             somebody = any(other.ready and not other.killed for other in self.processes.values())
-            self.in_a_row = 0 if somebody else self.in_a_row + 1
+            self.in_a_row = 0 if somebody else self.in_a_row + (not process.passing)
+            self.since_ns = None if somebody else self.now_ns if self.since_ns is None else self.since_ns
             self.failing.add(process.host)
             self.failed_ns[process.host.partition(".")[0]] = self.now_ns
 
@@ -201,7 +207,7 @@ class World(RuleBasedStateMachine):
         worker = self.some(data, starting)
         process = self.processes[worker]
         if not process.killed:
-            self.in_a_row = 0
+            self.in_a_row, self.since_ns = 0, None
             self.failing.discard(process.host)
             process.heard_ns = process.grew_ns = self.judged_ns
         for _ in range(1 + twice):
@@ -209,11 +215,12 @@ class World(RuleBasedStateMachine):
         assert process.ready or process.killed
 
     @precondition(lambda self: any(not p.ready and p.alive for p in self.processes.values()))
-    @rule(data=st.data(), exits=st.booleans())
-    def a_worker_does_not_start(self, data: st.DataObject, exits: bool) -> None:
+    @rule(data=st.data(), exits=st.booleans(), passing=st.sampled_from([False, False, False, False, True]))
+    def a_worker_does_not_start(self, data: st.DataObject, exits: bool, passing: bool) -> None:
         worker = self.some(data, [w for w, p in self.processes.items() if not p.ready and p.alive])
-        gone = ms.Exited(worker, "it exited", "idle", None, None, self.now_ns)
-        self.tell(gone if exits else ms.LaunchFailed(worker, "no memory", self.now_ns))
+        self.processes[worker].passing = passing
+        gone = ms.Exited(worker, "it exited", "idle", None, None, self.now_ns, passing)
+        self.tell(gone if exits else ms.LaunchFailed(worker, "no memory", self.now_ns, passing))
         self.tell(ms.LaunchFailed(worker, "no memory", self.now_ns))  # news of the dead
 
     @precondition(lambda self: self.living())
@@ -292,7 +299,7 @@ class World(RuleBasedStateMachine):
                     self.tell(ms.Exited(worker, "it died", "idle", process.culprit, process.victim, self.now_ns))
             for worker, process in list(self.processes.items()):
                 if not process.ready and not self.given_up:
-                    self.in_a_row, process.heard_ns = 0, self.judged_ns
+                    self.in_a_row, self.since_ns, process.heard_ns = 0, None, self.judged_ns
                     self.tell(ms.Ready(worker, self.now_ns))
             self.pass_time(LONG // BEAT // 2)
         if not (self.closing or self.given_up):
@@ -302,6 +309,23 @@ class World(RuleBasedStateMachine):
 
 TestMembership = World.TestCase
 TestMembership.settings = settings(max_examples=120, stateful_step_count=40, report_multiple_bugs=False)
+
+
+def test_what_may_pass_is_waited_for_and_not_for_ever() -> None:
+    machine, now_ns, workers, gave_up_ns = Membership(CONFIG), 0, [WorkerId("w1")], 0
+    machine.step(ms.Opened(((HostId("h0"), 1),), 0))
+    failed = 0
+    while not gave_up_ns:
+        effects = machine.step(ms.LaunchFailed(workers.pop(), "no memory", now_ns, passing=True)) if workers else []
+        failed += bool(effects)
+        now_ns += BEAT
+        for effect in [*effects, *machine.step(ms.Ticked(now_ns))]:
+            if isinstance(effect, ms.Launch):
+                workers.append(effect.worker)
+            elif isinstance(effect, ms.GiveUp):
+                gave_up_ns = now_ns
+    assert failed > CONFIG.startups_max
+    assert CONFIG.nobody_ns <= gave_up_ns <= CONFIG.nobody_ns + LONG
 
 
 # Bugs that this world must notice.
@@ -339,16 +363,16 @@ class RemembersEveryFailedStart(Membership):
 
 
 class CountsWhatFailsWhileSomebodyIsReady(Membership):
-    def _failed_startup(self, host: HostId, how: str, now_ns: int) -> list[ms.Effect]:
+    def _failed_startup(self, host: HostId, how: str, now_ns: int, *, passing: bool) -> list[ms.Effect]:
         before = self.failed_startups
-        effects = super()._failed_startup(host, how, now_ns)
+        effects = super()._failed_startup(host, how, now_ns, passing=passing)
         self.failed_startups = before + 1
         return effects
 
 
 class AsksNoHostTwice(Membership):
-    def _failed_startup(self, host: HostId, how: str, now_ns: int) -> list[ms.Effect]:
-        effects = super()._failed_startup(host, how, now_ns)
+    def _failed_startup(self, host: HostId, how: str, now_ns: int, *, passing: bool) -> list[ms.Effect]:
+        effects = super()._failed_startup(host, how, now_ns, passing=passing)
         self.due.clear()
         return effects
 

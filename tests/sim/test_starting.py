@@ -22,7 +22,7 @@ class Listener:
         self.told.append((worker, exit_.signal, exit_.asked))
         self.inner.exited(worker, exit_)
 
-    def launch_failed(self, worker: WorkerId, why: str) -> None:
+    def launch_failed(self, worker: WorkerId, why: str, *, passing: bool = False) -> None:
         self.inner.launch_failed(worker, why)
 
     def host_lost(self, host: HostId) -> None:

@@ -112,13 +112,13 @@ def generators(line: str) -> list[Iterator[str]]:
     return [(word for word in line.split())]
 
 
-def test_values_that_cannot_be_compared_are_told_and_not_accused() -> None:
+def test_values_that_cannot_be_compared_are_not_accused() -> None:
     """A generator between two operators; what comes out of it is compared."""
     with headrace.connect(f"inline://?{ALL}", progress=False) as ctx:
         assert job(ctx, generators).flat_map(list).count() == 72
     (line,) = lines_of(ctx.run, "verified")
     assert line["same"] == 3
-    assert line["not compared"] == {"generator": 12}
+    assert "not compared" not in line
 
 
 def test_records_that_cannot_be_pickled_fail_as_they_would() -> None:

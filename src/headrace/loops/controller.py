@@ -487,9 +487,9 @@ class Controller:
         self.members[effect.worker] = Member(effect.worker, effect.host)
         self.ports.place.launch(effect.worker, effect.host)
 
-    def launch_failed(self, worker: WorkerId, why: str) -> None:
-        """The place could not start a worker."""
-        self.loop.tell("membership", membership.LaunchFailed(worker, why, self._now()))
+    def launch_failed(self, worker: WorkerId, why: str, *, passing: bool = False) -> None:
+        """The place could not start a worker; `passing` if that may be over soon."""
+        self.loop.tell("membership", membership.LaunchFailed(worker, why, self._now(), passing))
 
     def exited(self, worker: WorkerId, exit_: Exit) -> None:
         """A worker has ended, the place says."""
@@ -498,7 +498,8 @@ class Controller:
         attempt = self.scheduler.attempts.get(exit_.attempt) if exit_.attempt is not None else None
         pid = self.members[worker].pid if worker in self.members else 0
         how = epitaph(worker, pid, exit_, attempt.task if attempt is not None else None)
-        event = membership.Exited(worker, how, exit_.phase, culprit, victim, self._now())
+        passing = not is_own_doing(exit_) and not exit_.asked
+        event = membership.Exited(worker, how, exit_.phase, culprit, victim, self._now(), passing)
         self.loop.tell("membership", event)
 
     def host_lost(self, host: HostId) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 
 from msgspec import Struct, field
 
+from headrace.errors import DiskFull
 from headrace.ids import AttemptId, HostId, TaskId, WorkerId
 from headrace.ports import Exit, Peer
 
 OWN_DOING = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
+PASSING = {errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EIO}  # why a start may fail for now
 
 
 class Member(Struct):
@@ -34,6 +37,11 @@ class Member(Struct):
 def is_own_doing(exit_: Exit) -> bool:
     """Whether a process brought its end upon itself: it exited, or died of a signal that only bugs cause."""
     return exit_.code is not None or exit_.signal in OWN_DOING
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether a process that could not be started for this reason may be startable soon."""
+    return isinstance(error, DiskFull) or getattr(error, "errno", None) in PASSING
 
 
 def epitaph(worker: WorkerId, pid: int, exit_: Exit, task: TaskId | None) -> str:

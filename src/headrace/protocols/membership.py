@@ -30,11 +30,12 @@ class Opened(Struct, frozen=True):
 
 
 class LaunchFailed(Struct, frozen=True):
-    """The process could not even be started."""
+    """The process could not even be started; `passing` if that may be over soon."""
 
     worker: WorkerId
     why: str
     now_ns: int
+    passing: bool = False
 
 
 class Ready(Struct, frozen=True):
@@ -67,6 +68,7 @@ class Exited(Struct, frozen=True):
         phase: what it was doing, for the story.
         culprit: the attempt that it was running, if that is to blame: it exited or died of its own signal.
         victim: the attempt that it was running, if that is not to blame.
+        passing: what ended it was not its own doing, and need not end the next one.
 
     """
 
@@ -76,6 +78,7 @@ class Exited(Struct, frozen=True):
     culprit: AttemptId | None
     victim: AttemptId | None
     now_ns: int
+    passing: bool = False
 
 
 class HostGone(Struct, frozen=True):
@@ -220,7 +223,8 @@ class Membership:
         self.standing: dict[WorkerId, Standing] = {}
         self.named = 0
         self.successors: dict[HostId, HostId] = {}  # of lost hosts
-        self.failed_startups = 0  # in a row, while nobody was ready
+        self.failed_startups = 0  # in a row, while nobody was ready: of their own doing
+        self.failing_since_ns: int | None = None  # the first of them, whoever is to blame
         self.failing: dict[HostId, int] = {}  # in a row, by host
         self.due: list[tuple[int, HostId]] = []  # who is to be started later, and when
         self.ever_ready = self.given_up = self.closing = False
@@ -260,10 +264,10 @@ class Membership:
         match standing, event:
             case _, Exited():
                 return self._bury(standing, event)
-            case Starting(), LaunchFailed(why=why, now_ns=now):
-                return self._bury(standing, Exited(worker, why, "idle", None, None, now))
+            case Starting(), LaunchFailed(why=why, now_ns=now, passing=passing):
+                return self._bury(standing, Exited(worker, why, "idle", None, None, now, passing))
             case Starting(), Ready(now_ns=now):
-                self.failed_startups, self.ever_ready = 0, True
+                self.failed_startups, self.failing_since_ns, self.ever_ready = 0, None, True
                 self.failing.pop(self.hosts[worker], None)
                 self.standing[worker] = Trusted(now)
                 return [Welcome(worker, self.hosts[worker])]
@@ -311,7 +315,7 @@ class Membership:
         if self.closing or self.given_up:
             return effects
         if not was_ready and host not in self.successors:  # one that went with its host says nothing about starting
-            return [*effects, *self._failed_startup(host, how, event.now_ns)]
+            return [*effects, *self._failed_startup(host, how, event.now_ns, passing=event.passing)]
         return [*effects, self._launch(self._successor(host), event.now_ns)]
 
     def _successor(self, host: HostId) -> HostId:
@@ -319,16 +323,23 @@ class Membership:
             host = self.successors[host]
         return host
 
-    def _failed_startup(self, host: HostId, how: str, now_ns: int) -> list[Effect]:
+    def _failed_startup(self, host: HostId, how: str, now_ns: int, *, passing: bool) -> list[Effect]:
         self.failing[host] = self.failing.get(host, 0) + 1
         if any(isinstance(standing, Trusted | Suspected) for standing in self.standing.values()):
-            self.failed_startups = 0
+            self.failed_startups, self.failing_since_ns = 0, None
         else:
-            self.failed_startups += 1
-            if self.failed_startups >= self.config.startups_max and not self._may_get_ready():
+            self.failed_startups += not passing
+            since_ns = self.failing_since_ns if self.failing_since_ns is not None else now_ns
+            self.failing_since_ns = since_ns
+            why = ""
+            if self.failed_startups >= self.config.startups_max:
+                why = f"{self.failed_startups} workers in a row ended before they were ready; {how}"
+            elif now_ns - since_ns >= self.config.nobody_ns:
+                why = f"for {(now_ns - since_ns) / 1e9:.0f} s no worker has become ready; {how}"
+            if why and not self._may_get_ready():
                 self.given_up = True
-                return [GiveUp(f"{self.failed_startups} workers in a row ended before they were ready; {how}")]
-        if not self.ever_ready or self.failing[host] == 1:
+                return [GiveUp(why)]
+        if self.failing[host] == 1 or not (self.ever_ready or passing):
             return [self._launch(host, now_ns)]
         self.due.append((now_ns + min(RELAUNCH_MAX_NS, RELAUNCH_NS << min(10, self.failing[host] - 2)), host))
         return []

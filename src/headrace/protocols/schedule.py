@@ -69,7 +69,7 @@ from headrace.protocols.schedule_words import (
     WorkerTrusted,
 )
 
-REST_NS = 250 * MS  # at first, of a task that nobody else can be given
+REST_NS = 500 * MS  # at first, of a task that nobody else can be given
 
 
 class Schedule(Oversight):

@@ -101,7 +101,13 @@ CATALOGUE: tuple[Kind, ...] = (
     Kind("loss", "network", "frames are lost and sent again; strength: how many", 1, LONG, strength=(0.001, 0.2)),
     Kind("double", "network", "frames come twice; strength: how many", 1, LONG, strength=(0.001, 0.3)),
     # Disks: never the program's own, without which there is no run.
-    Kind("full", "disk", "a host's disk has no space left; not the only host's, where nothing could be done", 1, SHORT),
+    Kind(
+        "full",
+        "disk",
+        "a host's disk has no space left; not the only host's, where nothing could be done",
+        1,
+        (100 * MS, 8 * SECOND),
+    ),
     Kind(
         "sluggish", "disk", "a host's disk is slow; strength: how much, of a hundred times", 1, LONG, strength=(0.02, 1)
     ),

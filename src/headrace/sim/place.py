@@ -7,6 +7,7 @@ from typing import Protocol
 
 from headrace.config import MS, SECOND, Config
 from headrace.ids import AttemptId, HostId, WorkerId
+from headrace.loops.members import may_pass
 from headrace.ports import Exit
 from headrace.sim.disk import SimDisk
 from headrace.sim.machine import Machine
@@ -29,7 +30,7 @@ class Supervisor(Protocol):
         """A process has ended."""
         ...
 
-    def launch_failed(self, worker: WorkerId, why: str) -> None:
+    def launch_failed(self, worker: WorkerId, why: str, *, passing: bool = False) -> None:
         """A process could not be started."""
         ...
 
@@ -96,14 +97,14 @@ class SimPlace:
             self._fail(worker, f"{worker} was not started: its host {host} is lost")
             return
         if machine.launches == "fail":
-            self._fail(worker, f"{worker} could not be started: Resource temporarily unavailable")
+            self._fail(worker, f"{worker} could not be started: Resource temporarily unavailable", passing=True)
             return
         self._pids += 1
         self._wire.host_of[str(worker)] = str(host)
         try:
             process = SimProcess(self._world, self._wire, self._disk, worker, host, self._pids, self._config)
         except OSError as error:
-            self._fail(worker, f"{worker} could not be started: {error}")
+            self._fail(worker, f"{worker} could not be started: {error}", passing=may_pass(error))
             return
         process.burnt = lambda: self.end(process, None, SIGKILL)
         # It was told to leave when idle; or it has lost the program, which ends it whatever it does.
@@ -115,10 +116,10 @@ class SimPlace:
         process.loop.greet(peer, process.pid)
         self._tick(process)
 
-    def _fail(self, worker: WorkerId, why: str) -> None:
+    def _fail(self, worker: WorkerId, why: str, *, passing: bool = False) -> None:
         supervisor = self.supervisor
         assert supervisor is not None
-        self.soon(f"misses {worker}", NOTICE_NS, lambda: supervisor.launch_failed(worker, why))
+        self.soon(f"misses {worker}", NOTICE_NS, lambda: supervisor.launch_failed(worker, why, passing=passing))
 
     def _tick(self, process: SimProcess) -> None:
         def tick() -> None:

@@ -25,6 +25,7 @@ from msgspec import Struct, field
 import headrace.version
 from headrace.config import Config
 from headrace.ids import AttemptId, HostId, WorkerId
+from headrace.loops.members import may_pass
 from headrace.ports import Exit, Files, Peer, Phase
 from headrace.runtime.blackbox import BlackBox
 from headrace.runtime.bootstrap import Bootstrap, of_this_program
@@ -47,7 +48,7 @@ class Supervisor(Protocol):
         """A process has ended."""
         ...
 
-    def launch_failed(self, worker: WorkerId, why: str) -> None:
+    def launch_failed(self, worker: WorkerId, why: str, *, passing: bool = False) -> None:
         """A process could not be started."""
         ...
 
@@ -176,7 +177,7 @@ class ProcessPlace:
         try:
             self._children[worker] = self._start(worker, host)
         except (OSError, ValueError) as error:
-            self.supervisor.launch_failed(worker, f"{worker} could not be started: {error}")
+            self.supervisor.launch_failed(worker, f"{worker} could not be started: {error}", passing=may_pass(error))
 
     def _start(self, worker: WorkerId, host: HostId) -> _Child:
         if not sys.executable:
