@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 SEARCH = settings(
-    max_examples=200,
+    max_examples=500,
     stateful_step_count=40,
     derandomize=True,
     database=None,
