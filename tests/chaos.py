@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-KINDS = ("sim", "real")
+KINDS = ("sim", "jobs", "real")
 LIMIT_S = 180  # for one seed: anything longer hangs
 BOOKS = "examples/books/*.txt"
 
@@ -47,6 +47,8 @@ def one(kind: str, seed: int) -> None:
         print(f"real {seed}: {hits}; {outcome.rounds} rounds")
     elif kind == "sim":
         simulated(seed)
+    elif kind == "jobs":
+        small_jobs(seed)
     else:
         import pytest
 
@@ -75,6 +77,22 @@ def simulated(seed: int) -> None:
         summary = ctx._session.summary()
     assert found == expected, f"sim seed {seed}: the counts differ"
     print(f"sim {seed}: {summary}")
+
+
+BATCH = 25  # seeds of small jobs in one process
+
+
+def small_jobs(number: int) -> None:
+    """Run a batch of seeds of one of the small jobs that together use everything, with every kind of fault."""
+    from tests.mutants.jobs import JOBS
+    from tests.mutants.trial import outcome, prepare
+
+    prepare()
+    name = sorted(JOBS)[number % len(JOBS)]
+    seeds = range(number // len(JOBS) * BATCH, (number // len(JOBS) + 1) * BATCH)
+    wrong = {seed: said for seed in seeds if (said := outcome(JOBS[name], "all", seed))}
+    assert not wrong, f"{name}: {wrong}"
+    print(f"jobs {number}: {name}, seeds {seeds[0]} to {seeds[-1]}")
 
 
 def command(kind: str, seed: int) -> str:

@@ -59,7 +59,7 @@ from headrace.protocols.messages import (
     encode,
 )
 from headrace.protocols.tries import Tries
-from headrace.store.layout import HOME, Layout
+from headrace.store.layout import HOME, Layout, result_name
 from headrace.store.serving import BlockReader
 
 PLACE = struct.Struct("<II")
@@ -535,6 +535,8 @@ class Controller:
             self.ports.network.close(member.peer)
         if member is not None:  # what it was at may have begun, and what waited behind that has not
             self.tries.unbegun(set(member.held[1:]) - {effect.culprit, effect.victim})
+            for attempt in member.held:  # it may have put its result into place, and died before it said so
+                self.freeing.on(member.host, result_name(attempt))
         self.loop.tell("claims", claims.Left(effect.worker))
         self._schedule(words.WorkerGone(effect.worker, effect.how, effect.culprit, effect.victim, self._now()))
         self.replicas.tell(replicate.Left(effect.worker, self._now()))

@@ -11,7 +11,7 @@ from headrace.ports import Files
 from headrace.protocols.messages import Free, Message
 from headrace.store.layout import HOME, Layout, code_name
 
-FREED_MAX = 1000  # things that were freed of late: the first worker of a host is told, perhaps there was none to tell
+FREED_MAX = 1000  # things that were freed of late: new workers are told, perhaps there was none to tell
 
 
 class Freeing:
@@ -30,8 +30,8 @@ class Freeing:
         self._names: deque[str] = deque(maxlen=FREED_MAX)
 
     def welcome(self, member: Member) -> None:
-        """Tell the first worker of a host what was freed of late."""
-        if self._there(member.host) == [member.id] and (self._stages or self._names):
+        """Tell a worker what was freed of late: others of its host may have died before they did it."""
+        if self._stages or self._names:
             self._send(member.id, Free(tuple(self._stages), (), tuple(self._names)))
 
     def shuffle(self, stage: StageId) -> None:
@@ -57,9 +57,8 @@ class Freeing:
     def on(self, host: HostId, name: str) -> None:
         """Have a file removed that lies on one host."""
         self._names.append(name)
-        there = self._there(host)
-        if there:
-            self._send(there[0], Free((), (), (name,)))
+        for worker in sorted(m.id for m in self._members.values() if m.host == host):
+            self._send(worker, Free((), (), (name,)))  # all of them, for one may die before it does it
 
     def code(self, digest: Digest) -> None:
         """Nobody needs some large code any more; told in any thread."""
@@ -71,9 +70,6 @@ class Freeing:
         """Tell the workers what was said in other threads."""
         while self._code:
             self._tell_all(Free((), (), (self._code.popleft(),)))
-
-    def _there(self, host: HostId) -> list[WorkerId]:
-        return sorted(m.id for m in self._members.values() if m.host == host and m.peer is not None)
 
     def _tell_all(self, message: Message) -> None:
         for worker in sorted(self._members):

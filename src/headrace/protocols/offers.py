@@ -69,6 +69,8 @@ class Offers(State):
     def _avoided(self, task: TaskId) -> tuple[HostId, ...]:
         """Return the hosts where a task has failed, if there are others that could be given it."""
         bad = self.troubles.hosts(self._blamed(task))
+        if not bad:
+            return ()
         others = sum(host not in bad and worker not in self.suspects for worker, host in self.workers.items())
         spec = self.lineage.stage(task.stage)
         if others < (spec.partitions if spec is not None and spec.barrier else 1):

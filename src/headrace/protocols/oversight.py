@@ -6,7 +6,7 @@ Part of the schedule machine (`schedule`), and as pure.
 from __future__ import annotations
 
 from headrace.config import SECOND
-from headrace.ids import AttemptId, JobId, StageId
+from headrace.ids import AttemptId, JobId, StageId, TaskId
 from headrace.protocols.claims import Offer
 from headrace.protocols.gangs import Gangs
 from headrace.protocols.schedule_state import Attempt
@@ -106,7 +106,8 @@ class Oversight(Gangs):
             (first,) = self.by_task[task]
             worker = self.attempts[first].worker
             job = min(self.lineage.jobs_of(task.stage), default=JobId(0))
-            offers.append(Offer(task, job, copy=True, avoid=(worker,)))
+            bad = tuple(sorted(self.troubles.hosts(task)))
+            offers.append(Offer(task, job, copy=True, avoid=(worker,), avoid_hosts=bad))
             silent = worker in self.suspects
             why = f"{worker} has fallen silent" if silent else f"attempt {first} on {worker} is slow for its stage"
             notes.append(Note("copy", task, first, why))
@@ -116,7 +117,18 @@ class Oversight(Gangs):
         spec = self.lineage.stage(state.task.stage)
         begun = state.heard_ns > 0 or state.worker in self.suspects
         alone = spec is None or spec.has_effects or spec.barrier
-        return not alone and begun and self.lineage.is_ready(state.task)
+        return not alone and begun and self.lineage.is_ready(state.task) and self._is_worth_a_try(state.task)
+
+    def _is_worth_a_try(self, task: TaskId) -> bool:
+        """Whether somebody has nothing to do on a host where the task has not failed."""
+        bad = self.troubles.hosts(task)
+        if not bad:
+            return True
+        busy = {state.worker for state in self.attempts.values()}
+        return any(
+            worker not in busy and worker not in self.suspects and host not in bad
+            for worker, host in self.workers.items()
+        )
 
     def _waits(self, now_ns: int) -> list[str]:
         """Say what is waited for, for people."""
