@@ -177,6 +177,8 @@ def test_a_run_that_hangs_is_ended_and_one_that_is_spawned_does_the_same(folder:
 def test_a_server_that_is_killed_is_replaced(folder: Path) -> None:
     with Pool(Job(script=str(folder / "job.py"), folder=str(folder)), 1) as pool:
         assert one(pool, 8).status == 1
+        while not all(server.ready for server in pool._servers.values()):
+            pool.wait(0.1)
         for server in list(pool._servers.values()):
             server.process.kill()
             server.process.wait()

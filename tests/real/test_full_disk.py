@@ -87,7 +87,7 @@ JOBS: dict[str, Callable[[Context], Any]] = {
         ctx.range(90_000, num_slices=2).map(lambda x: (x % 2, text(x))).group_by_key().count()
     ),
     "a sort that spills": lambda ctx: ctx.range(90_000, num_slices=2).map(text).sort_by(lambda line: line).count(),
-    "a large result": lambda ctx: ctx.range(100, num_slices=4).map(lambda x: os.urandom(100_000)).collect(),
+    "a large result": lambda ctx: ctx.range(40, num_slices=1).map(lambda x: os.urandom(100_000)).collect(),
 }
 
 

@@ -55,7 +55,7 @@ BUGS = (
         WANTED,
         (
             MEMBERSHIP,
-            '                return self._bury(standing, Exited(worker, why, "idle", None, None, now))\n',
+            '                return self._bury(standing, Exited(worker, why, "idle", None, None, now, passing))\n',
             "                return []\n",
         ),
         "words",
