@@ -146,17 +146,4 @@ BUGS = (
         "host,corrupt",
         first=3,
     ),
-    bug(
-        "wrong-offset",
-        "the next piece is asked for from where the reader is, not from where what has come ends",
-        WRITTEN,
-        (
-            FETCH,
-            "            effects.append(Pull(place, host.address, state.arrived, limit))\n",
-            "            effects.append(Pull(place, host.address, state.consumed, limit))\n",
-        ),
-        "rows",
-        "slow",
-        first=2,
-    ),
 )
