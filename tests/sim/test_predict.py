@@ -183,3 +183,10 @@ def test_the_same_seed_predicts_the_same_in_any_process() -> None:
         return done.stdout
 
     assert said(1, "1") == said(1, "2") != said(2, "1")
+
+
+def test_results_that_are_too_large_for_a_message_are_brought_once() -> None:
+    one = stage(1, [10.0] * 4)
+    one.result_bytes = [3 << 20] * 4
+    made = predict(profile((0, 100, [one])), 2)
+    assert made.attempts == 4

@@ -6,7 +6,7 @@ rounds that part and meet again would be 2 ** n long, and a long one too deep.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -36,8 +36,8 @@ class FlatSpec(Struct, frozen=True, omit_defaults=True):
     barrier: bool = False
 
 
-def walk(tops: Iterator[Reads]) -> Iterator[Reads]:
-    """Give what is needed, each thing once, and after all that it needs itself."""
+def walk(tops: Iterator[Reads], below: Callable[[Reads], bool] = lambda reads: True) -> Iterator[Reads]:
+    """Give what is needed, each thing once, and after all that it needs itself, as far as that is wanted, too."""
     seen: set[int] = set()
     for top in tops:
         waiting = [(top, False)]
@@ -48,7 +48,8 @@ def walk(tops: Iterator[Reads]) -> Iterator[Reads]:
             elif id(reads) not in seen:
                 seen.add(id(reads))
                 waiting.append((reads, True))
-                waiting.extend((one, False) for one in reversed(reads.below))
+                if below(reads):
+                    waiting.extend((one, False) for one in reversed(reads.below))
 
 
 def flatten(spec: StageSpec) -> FlatSpec:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from headrace.execute.chunks import plain_frame
 from headrace.execute.task import Finished
 from headrace.ids import OperatorId, StageId
 from headrace.loops.body import BodyPort
@@ -62,7 +63,7 @@ class Modelled:
             for size in model.sizes(order.task.partition, self._scale):
                 output.part((bytes(size),) if size else (), 0)
         elif part.result_bytes:
-            port.result().write(bytes(-(-part.result_bytes // self._scale)))
+            port.result().write(plain_frame([bytes(-(-part.result_bytes // self._scale))], 1))
         for operator, partition in part.cached:
             entry = port.keep(OperatorId(operator), partition, StorageLevel.MEMORY_ONLY)
             if entry is not None:

@@ -7,7 +7,7 @@ in which all of them were read.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import accumulate, pairwise
 from operator import attrgetter
 
@@ -95,18 +95,28 @@ class StageModel:
         )
 
     def reads(self, partition: int) -> tuple[tuple[StageId, int], ...]:
-        """List the shuffles that a task reads, and which reduce partition of each."""
+        """List the shuffles that a task reads, and which reduce partition of each.
+
+        What was to be kept, and was not left in anybody's keeping by the task, it had from somebody, and left alone what
+        that is made of.
+        """
+        made = {operator for operator, _ in self._stage.cached.get(partition, ())}
+
+        def is_computed(reads: Reads) -> bool:
+            return reads.cut is None or reads.cut in made
+
         found: dict[tuple[StageId, int], None] = {}
-        for reads in self._tree(partition):
-            found.update(dict.fromkeys((stage, partition - reads.first) for stage in reads.stages))
+        for reads in self._tree(partition, is_computed):
+            if is_computed(reads):
+                found.update(dict.fromkeys((stage, partition - reads.first) for stage in reads.stages))
         return tuple(found)
 
     def _is_kept(self, partition: int) -> bool:
         """Whether what it reads may be in some worker's keeping."""
         return any(reads.cut is not None for reads in self._tree(partition))
 
-    def _tree(self, partition: int) -> Iterable[Reads]:
-        return walk(iter((self.spec.segments[bisect_right(self._firsts, partition) - 1].reads,)))
+    def _tree(self, partition: int, below: Callable[[Reads], bool] = lambda reads: True) -> Iterable[Reads]:
+        return walk(iter((self.spec.segments[bisect_right(self._firsts, partition) - 1].reads,)), below)
 
     def sizes(self, partition: int, scale: int) -> list[int]:
         """Return the bytes of each part of a map task's output, of which each stands for `scale`.
