@@ -69,3 +69,12 @@ def test_an_output_that_is_lost_again_and_again_is_given_up(times: int) -> None:
         assert not run.failed
         run.miss(0)
     assert run.failed == (times == LOSSES + 1), "the first time is news"
+
+
+def test_who_finds_what_others_have_found_lost_before_has_lost_nothing() -> None:
+    run = Run()
+    old = run.counts[0]
+    run.miss(0)
+    for _ in range(2 * LOSSES):  # each was given the places as they were before
+        run.tell(words.AttemptStarved(run.claim(READER), WORKER, MAPS, ((0, old),), "it is broken", run.named))
+    assert not run.failed

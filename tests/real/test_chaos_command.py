@@ -68,9 +68,9 @@ def test_seeds_of_every_kind_are_run_and_counted(
 
     monkeypatch.setattr(chaos, "passes", passes)
     assert chaos.main(["--seeds", "3", "--first", "7", "--minutes", "1"]) == 1
-    assert ran == [("slow", 7), *((kind, seed) for seed in (7, 8, 9) for kind in ("sim", "real"))]
+    assert ran == [("slow", 7), *((kind, seed) for seed in (7, 8, 9) for kind in ("sim", "jobs", "real"))]
     said = capsys.readouterr().out
-    assert "3 x real, 3 x sim, 1 x slow" in said
+    assert "3 x jobs, 3 x real, 3 x sim, 1 x slow" in said
     assert said.count("FAILED; to repeat:") == 1
     assert "--one --only real --first 8" in said
     assert chaos.main(["--minutes", "0"]) == 1, "to have run nothing is no success"
@@ -87,7 +87,7 @@ def test_it_ends_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setattr(chaos, "passes", passes)
     assert chaos.main(["--seeds", "1000", "--minutes", "1"]) == 0
     assert now[0] == 60
-    assert "2 x real, 3 x sim, 1 x slow" in capsys.readouterr().out
+    assert "2 x jobs, 1 x real, 2 x sim, 1 x slow" in capsys.readouterr().out
 
 
 def test_it_is_in_the_makefile_and_in_the_guide() -> None:

@@ -370,7 +370,8 @@ class Schedule(Oversight):
             effects += self._follow(self.lineage.not_found(attempt.task, event.stage))
         waits = not any(writer for _, writer in event.lost)  # for what others found lost, and is computed again
         if attempt is not None and attempt.cancelled_ns is None and not waits:
-            if self.troubles.found_out(self._blamed(attempt.task), [task for task, _ in change.lost]):
+            found = [task for task, _ in change.lost]
+            if not found or self.troubles.found_out(self._blamed(attempt.task), found):  # others may have been faster
                 effects.append(Note("attempt lost", attempt.task, event.attempt, event.how))
             else:
                 effects += self._count_loss(attempt.task, event.attempt, event.how, event.now_ns)
